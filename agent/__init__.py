@@ -1,0 +1,1 @@
+"""The desktop process: it leases links outbound, walks them and writes the results back."""

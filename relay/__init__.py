@@ -1,0 +1,1 @@
+"""The service: gate, queue and ledger. It cannot touch a sheet."""

@@ -1,0 +1,1 @@
+"""What travels between connector, relay and agent. Nothing here does I/O."""
