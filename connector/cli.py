@@ -1,0 +1,204 @@
+"""The command ``linkrow``: parse, build options, call one function, turn our errors into a line."""
+
+import ipaddress
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import platformdirs
+from rich.console import Console
+
+from connector import demo as demo_module
+from connector.errors import ConnectorError
+from connector.relay_client import RelayError
+from connector.run import Exit, Options, Screen
+from connector.run import run as run_file
+from connector.screen import Bar, as_json, show
+from wire.vocab import ROW_COLUMNS, TOOL_COLUMNS
+
+_AGE = re.compile(r"(\d{1,6})\s*([smhd])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def home_of(environ: Mapping[str, str]) -> Path:
+    """Where this user's data lies: ``LINKROW_HOME``, else what is usual on this system."""
+    named = environ.get("LINKROW_HOME")
+    return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("linkrow"))
+
+
+def _columns(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for pair in given:
+        ours, equals, theirs = pair.partition("=")
+        if not equals or not theirs.strip():
+            raise click.BadParameter(f"{pair!r}: write it as tracking_url=Link")
+        if ours.strip() not in (*ROW_COLUMNS, *TOOL_COLUMNS):
+            known = ", ".join((*ROW_COLUMNS, *TOOL_COLUMNS))
+            raise click.BadParameter(f"{ours!r} is none of our columns; they are {known}")
+        columns[ours.strip()] = theirs.strip()
+    return columns
+
+
+def _age(context: click.Context, option: click.Parameter, given: str | None) -> timedelta | None:
+    if given is None:
+        return None
+    found = _AGE.fullmatch(given.strip())
+    if not found:
+        raise click.BadParameter(f"{given!r}: write an age as 90m, 24h or 7d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _networks(
+    context: click.Context, option: click.Parameter, given: Sequence[str]
+) -> tuple[str, ...]:
+    for network in given:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}; write a network as 10.0.0.0/8") from error
+    return tuple(given)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("linkrow"), prog_name="linkrow")
+def main() -> None:
+    """Where does every tracking link in a sheet really land now?
+
+    Try it:  linkrow demo        Your own file:  linkrow run links.csv
+    """
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--relay", metavar="URL", help="A relay that is up; otherwise your own is started.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    callback=_columns,
+    help="Which heading holds one of our columns, as in tracking_url=Link. May be repeated.",
+)
+@click.option(
+    "--only-stale",
+    metavar="AGE",
+    callback=_age,
+    help="Leave rows alone that were checked within AGE (90m, 24h, 7d).",
+)
+@click.option(
+    "--allow-private",
+    multiple=True,
+    metavar="CIDR",
+    callback=_networks,
+    help="Private network that links may lead to, as in 10.0.0.0/8. May be repeated.",
+)
+@click.option("--cafile", type=click.Path(path_type=Path), help="CA certificates to trust (PEM).")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "in_json", is_flag=True, help="Print the summary as one JSON object.")
+def run(
+    file: Path,
+    relay: str | None,
+    columns: dict[str, str],
+    only_stale: timedelta | None,
+    allow_private: tuple[str, ...],
+    cafile: Path | None,
+    quiet: bool,
+    in_json: bool,
+) -> None:
+    """Check every link in FILE (a CSV) and write the answers into its rows.
+
+    \b
+    Exit codes:
+      0  every row has its ending, in its row where one is written
+      2  the file or an option cannot be used; nothing was submitted
+      3  a row could not be written, expired, was canceled or is unfinished
+      4  the relay is not there, or refused
+    """
+    console = Console()
+    options = Options(
+        file=file,
+        home=home_of(os.environ),
+        relay=relay,
+        columns=columns,
+        only_stale=only_stale,
+        allow_private=allow_private,
+        cafile=str(cafile) if cafile else None,
+    )
+    screen: Screen = Bar(Console(stderr=True), quiet=quiet or in_json)
+    with _stopping() as stop, _errors_as_lines(in_json=in_json):
+        summary = run_file(options, environ=os.environ, screen=screen, stop=stop)
+    if in_json:
+        click.echo(json.dumps(as_json(summary)))
+    elif not quiet:
+        show(summary, console)
+    raise SystemExit(summary.exit)
+
+
+@main.command()
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "in_json", is_flag=True, help="Print the rows as one JSON object.")
+def demo(quiet: bool, in_json: bool) -> None:
+    """See it work: a small website here, a CSV of links to it, a relay, a queue and an agent.
+
+    Exit code 0 when every row got the conclusion the demo expects, else 3.
+    """
+    console = Console()
+    screen: Screen = Bar(Console(stderr=True), quiet=quiet or in_json)
+    with _stopping() as stop, _errors_as_lines(in_json=in_json):
+        shown = demo_module.demo(
+            home_of(os.environ) / "demo", environ=os.environ, screen=screen, stop=stop
+        )
+    if in_json:
+        click.echo(json.dumps(demo_module.as_json(shown)))
+    elif not quiet:
+        demo_module.show(shown, console)
+    raise SystemExit(Exit.OK if shown.is_as_expected else Exit.UNFINISHED)
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _errors_as_lines(*, in_json: bool) -> Iterator[None]:
+    try:
+        yield
+    except ConnectorError as error:
+        _fail(Exit.BAD_INPUT, code=error.code, sentence=str(error), in_json=in_json)
+    except RelayError as error:
+        _fail(Exit.REFUSED, code=error.code, sentence=str(error), in_json=in_json)
+
+
+def _fail(exit_code: Exit, *, code: str, sentence: str, in_json: bool) -> NoReturn:
+    if in_json:
+        failure = {"exit": exit_code.name.lower(), "error": {"code": code, "detail": sentence}}
+        click.echo(json.dumps(failure))
+    click.echo(f"linkrow: {sentence} [{code}]", err=True)
+    raise SystemExit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Turn rows into jobs, for every caller: which rows are checked, and what the others are told.
+
+``judge_row`` decides, row by row and without I/O. ``prepare`` writes ids, skips and faults into the
+source in one go before anything is submitted; ``jobs`` then yields what is to be checked.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from pydantic import ValidationError
+
+from connector.source import Cells, Row, Source
+from wire import expected_domain, ids, times
+from wire.errors import Malformed
+from wire.models import JobRequest, SubmitRequest
+from wire.urls import UrlError, check_link
+from wire.vocab import STATUS_OF, CheckStatus, Conclusion, JobStatus, check_status
+
+PAUSED = "paused"
+BATCH_JOBS = 500
+BATCH_BYTES = 900_000  # below the relay's 1 MiB, with room for the envelope
+
+_CHECKED = frozenset({JobStatus.DONE, JobStatus.FAILED, JobStatus.INVALID})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """This row becomes *job*."""
+
+    job: JobRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """This row is not checked, and its cells say why."""
+
+    conclusion: Conclusion
+    sentence: str
+
+    @property
+    def cells(self) -> Cells:
+        """What is written: never ``final_url`` or ``last_checked``, which are of the last check."""
+        status = STATUS_OF[self.conclusion]
+        says = check_status(status, self.conclusion)
+        is_skip = says is CheckStatus.SKIPPED
+        return {
+            "check_status": says,
+            "conclusion": self.conclusion,
+            "error": "" if is_skip else self.sentence,
+            "skip_reason": self.sentence if is_skip else "",
+            "ready_for_ads": False,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """This row is not checked and nothing is written; None is a row without any content."""
+
+    conclusion: Conclusion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Under which terms rows are judged. *only_stale*: rows checked more recently are left."""
+
+    source_id: str
+    now: datetime
+    only_stale: timedelta | None = None
+    refresh_id: str | None = None
+
+
+def judge_row(row: Row, terms: Terms, *, is_duplicate: bool) -> Check | Tell | Leave:
+    """What is to happen with *row*. A pause outlives everything else that may be wrong."""
+    if row.fault:
+        return Tell(conclusion=Conclusion.INVALID_URL, sentence=f"this row is {row.fault}")
+    if not (row.tracking_url or row.row_id or row.offer_name or row.expected_domain):
+        return Leave(conclusion=None)
+    if _is_paused(row):
+        return Tell(
+            conclusion=Conclusion.PAUSED_BY_OPERATOR,
+            sentence="paused; clear check_status and conclusion to resume",
+        )
+    if is_duplicate:
+        return Tell(
+            conclusion=Conclusion.DUPLICATE_ROW_ID,
+            sentence=f"row_id {row.row_id} stands in several rows; give each its own",
+        )
+    if not row.tracking_url:
+        return Tell(conclusion=Conclusion.INVALID_URL, sentence="the link is blank")
+    try:
+        check_link(row.tracking_url)
+    except UrlError as error:
+        return Tell(conclusion=Conclusion(error.code), sentence=error.detail)
+    try:
+        expected_domain.parse(row.expected_domain)
+        job = JobRequest(
+            tracking_url=row.tracking_url,
+            source_id=terms.source_id,
+            # A row that gets its id in the same go is judged without one first.
+            row_id=row.row_id or None,
+            expected_domain=row.expected_domain,
+            offer_name=row.offer_name,
+            previous_final_url=_link_or_none(row.final_url),
+            refresh_id=terms.refresh_id,
+        )
+    except Malformed as error:
+        return Tell(conclusion=Conclusion.INVALID_URL, sentence=str(error))
+    except ValidationError as error:
+        return Tell(conclusion=Conclusion.INVALID_URL, sentence=_first_fault(error))
+    if _is_fresh(row, terms):
+        return Leave(conclusion=Conclusion.FRESH_ENOUGH)
+    return Check(job=job)
+
+
+def _is_paused(row: Row) -> bool:
+    return (
+        row.check_status.strip().casefold() == PAUSED
+        or row.conclusion.strip() == Conclusion.PAUSED_BY_OPERATOR
+    )
+
+
+def _is_fresh(row: Row, terms: Terms) -> bool:
+    """Whether the last answer is a check's (not a skip's) and young enough."""
+    if terms.only_stale is None:
+        return False
+    try:
+        status = STATUS_OF[Conclusion(row.conclusion.strip())]
+        age = terms.now - times.from_text(row.last_checked)
+    except (ValueError, Malformed):
+        return False
+    return status in _CHECKED and age < terms.only_stale
+
+
+def _link_or_none(text: str) -> str | None:
+    try:
+        check_link(text)
+    except UrlError:
+        return None
+    return text
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "row"
+    return f"{where}: {first['msg']}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What intake found: *rows* with any content, *to_check* of them, the rest by conclusion."""
+
+    rows: int = 0
+    to_check: int = 0
+    ids_given: int = 0
+    told: Counter[Conclusion] = field(default_factory=Counter)
+    left: Counter[Conclusion] = field(default_factory=Counter)
+    duplicates: frozenset[str] = frozenset()
+
+
+class _Intake:
+    """One reading of all rows: first which ids stand twice, then what each row is told."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._seen: set[str] = set()
+        self._twice: set[str] = set()
+        self._given: set[str] = set()
+        self.tally = Tally()
+
+    def survey(self, row: Row) -> None:
+        if row.row_id in self._seen:
+            self._twice.add(row.row_id)
+        elif row.row_id:
+            self._seen.add(row.row_id)
+
+    def decide(self, row: Row) -> Cells | None:
+        tally = self.tally
+        tally.duplicates = frozenset(self._twice) if self._twice else frozenset()
+        verdict = judge_row(row, self._terms, is_duplicate=row.row_id in self._twice)
+        cells: dict[str, str | bool] = {}
+        match verdict:
+            case Leave(conclusion=None):
+                return None
+            case Leave(conclusion=conclusion) if conclusion is not None:
+                tally.left[conclusion] += 1
+            case Tell() as told:
+                tally.told[told.conclusion] += 1
+                cells.update(told.cells)
+            case Check():
+                tally.to_check += 1
+        tally.rows += 1
+        if not row.row_id and row.tracking_url and not row.fault:
+            cells["row_id"] = self._new_id()
+            tally.ids_given += 1
+        return cells or None
+
+    def _new_id(self) -> str:
+        while (row_id := ids.new_row_id()) in self._seen or row_id in self._given:
+            pass
+        self._given.add(row_id)
+        return row_id
+
+
+def prepare(source: Source, terms: Terms) -> Tally:
+    """Give ids, and tell every row that will not be checked why; all in one go.
+
+    Raises ConnectorError when the source cannot be read or written.
+    """
+    last: list[_Intake] = []
+
+    def begin() -> _Intake:
+        last[:] = [_Intake(terms)]
+        return last[0]
+
+    source.revise(begin)
+    return last[0].tally
+
+
+def jobs(source: Source, terms: Terms, *, duplicates: frozenset[str]) -> Iterator[JobRequest]:
+    """The jobs of the rows as they stand now. A row without an id (added meanwhile) waits."""
+    for batch in source.read():
+        for row in batch:
+            verdict = judge_row(row, terms, is_duplicate=row.row_id in duplicates)
+            if isinstance(verdict, Check) and row.row_id:
+                yield verdict.job
+
+
+def batches(
+    jobs: Iterable[JobRequest], *, max_jobs: int = BATCH_JOBS, max_bytes: int = BATCH_BYTES
+) -> Iterator[list[JobRequest]]:
+    """Cut *jobs* into requests that the relay takes: by number, by size, no row twice in one."""
+    batch: list[JobRequest] = []
+    rows: set[str | None] = set()
+    size = 0
+    for job in jobs:
+        weight = len(job.model_dump_json(exclude_defaults=True).encode()) + 1
+        if batch and (len(batch) >= max_jobs or size + weight > max_bytes or job.row_id in rows):
+            yield batch
+            batch, rows, size = [], set(), 0
+        batch.append(job)
+        rows.add(job.row_id)
+        size += weight
+    if batch:
+        yield batch
+
+
+def idempotency_key(refresh_id: str, batch: list[JobRequest]) -> str:
+    """The same batch of the same refresh has the same key, in whichever process it is sent."""
+    body = SubmitRequest(jobs=batch).model_dump_json(exclude_defaults=True).encode()
+    return f"{refresh_id}.{sha256(body).hexdigest()[:32]}"
