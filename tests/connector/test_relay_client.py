@@ -1,0 +1,428 @@
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from connector.relay_client import (
+    BadRelayUrl,
+    NotARelay,
+    Patience,
+    Refused,
+    RelayClient,
+    RelayError,
+    Unreachable,
+    parse_retry_after,
+)
+from wire.models import JobRequest, LeaseRequest
+from wire.signing import Credentials, SignedHeaders, verify_request
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+CREDENTIALS = Credentials(key_id="lrk_test0000", secret="lrs_very_secret")
+JOB = JobRequest(tracking_url="https://a.example/?q=ä b")
+
+
+@dataclass
+class Answer:
+    status: int = 200
+    body: bytes = b"{}"
+    kind: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
+
+
+@dataclass
+class Seen:
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Site:
+    """A real server on loopback that gives its answers in turn, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.seen: list[Seen] = []
+        self.connections: set[tuple[str, int]] = set()
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                site.seen.append(Seen(self.command, self.path, dict(self.headers), body))
+                site.connections.add(self.client_address)
+                answer = site.answers.pop(0) if len(site.answers) > 1 else site.answers[0]
+                self.send_response(answer.status)
+                length = len(answer.body) + (1000 if answer.cut else 0)
+                self.send_header("Content-Type", answer.kind)
+                self.send_header("Content-Length", str(length))
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer.body)
+                if answer.cut:
+                    self.close_connection = True
+
+            do_GET = do_POST = _any  # noqa: N815 - named by http.server
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+class Pauses:
+    """A clock that only moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def pauses() -> Pauses:
+    return Pauses()
+
+
+@pytest.fixture
+def client_of(pauses: Pauses) -> Iterator[Callable[..., RelayClient]]:
+    made: list[RelayClient] = []
+
+    def make(url: str, **settings: object) -> RelayClient:
+        client = RelayClient(
+            url,
+            CREDENTIALS,
+            clock=lambda: NOW,
+            monotonic=lambda: pauses.now,
+            sleep=pauses.sleep,
+            chance=lambda: 0.0,
+            **settings,  # type: ignore[arg-type]
+        )
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.close()
+
+
+def problem(status: int, code: str, **headers: str) -> Answer:
+    body = {
+        "type": "about:blank",
+        "title": "No",
+        "status": status,
+        "code": code,
+        "detail": f"because {code}",
+        "request_id": "req_1",
+    }
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, json.dumps(body).encode(), "application/problem+json", named)
+
+
+def submitted() -> Answer:
+    job = {"job_id": "j", "row_id": None, "status": "queued", "disposition": "created"}
+    return Answer(202, json.dumps({"jobs": [job], "request_id": "req_1"}).encode())
+
+
+def no_jobs() -> Answer:
+    return Answer(200, b'{"items":[],"next_cursor":null}')
+
+
+def signature_holds(seen: Seen) -> bool:
+    verify_request(
+        SignedHeaders.from_headers(seen.headers),
+        method=seen.method,
+        target=seen.target,
+        body=seen.body,
+        secrets_=[CREDENTIALS.secret],
+        now=NOW,
+    )
+    return True
+
+
+def test_what_is_signed_is_what_travels_query_and_body_included(site, client_of):
+    site.answers = [no_jobs(), submitted()]
+    client = client_of(site.url)
+
+    client.jobs(source_id="src_ü /?&x", limit=2)
+    client.submit([JOB], idempotency_key="key-1")
+
+    assert all(signature_holds(seen) for seen in site.seen)
+    assert site.seen[0].target == "/v1/jobs?source_id=src_%C3%BC+%2F%3F%26x&limit=2"
+    assert site.seen[1].headers["Idempotency-Key"] == "key-1"
+
+
+def test_a_retry_is_signed_afresh_under_the_same_idempotency_key(site, client_of, pauses):
+    site.answers = [problem(503, "redis_unavailable"), Answer(202, b"{", cut=True), submitted()]
+
+    answer = client_of(site.url).submit([JOB], idempotency_key="key-1")
+
+    assert answer.jobs[0].job_id == "j"
+    assert [seen.headers["Idempotency-Key"] for seen in site.seen] == ["key-1"] * 3
+    assert len({seen.headers["Linkrow-Nonce"] for seen in site.seen}) == 3
+    assert len({seen.body for seen in site.seen}) == 1
+    assert all(signature_holds(seen) for seen in site.seen)
+    assert pauses.slept == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("code", ["nonce_replayed", "stale_timestamp"])
+def test_a_request_that_was_repeated_on_the_way_is_signed_once_more(site, client_of, pauses, code):
+    site.answers = [problem(409, code), submitted()]
+
+    client_of(site.url).submit([JOB], idempotency_key="key-1")
+
+    assert len(site.seen) == 2
+    assert pauses.slept == []
+
+
+def test_a_clock_that_is_really_wrong_is_refused_after_two_sendings(site, client_of):
+    site.answers = [problem(401, "stale_timestamp")]
+
+    with pytest.raises(Refused) as refused:
+        client_of(site.url).jobs()
+
+    assert refused.value.code == "stale_timestamp"
+    assert refused.value.permanent
+    assert len(site.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [("3", 3.0), ("Fri, 20 Nov 2026 12:00:05 GMT", 5.0), ("0", 0.25), ("soon", 0.25)],
+    ids=["seconds", "a date", "zero", "garbage"],
+)
+def test_the_relay_is_not_asked_again_before_it_said(site, client_of, pauses, asked, pause):
+    site.answers = [problem(429, "queue_full", Retry_After=asked), submitted()]
+
+    client_of(site.url).submit([JOB], idempotency_key="key-1")
+
+    assert pauses.slept == [pause]
+
+
+def test_a_wait_longer_than_our_patience_is_the_callers_to_decide(site, client_of, pauses):
+    site.answers = [problem(429, "quota_exceeded", Retry_After="40000")]
+
+    with pytest.raises(Refused) as refused:
+        client_of(site.url).submit([JOB], idempotency_key="key-1")
+
+    assert refused.value.retry_after == 40000
+    assert not refused.value.permanent
+    assert pauses.slept == []
+
+
+def test_patience_ends_after_its_attempts(site, client_of, pauses):
+    site.answers = [problem(500, "internal_error")]
+
+    with pytest.raises(Refused):
+        client_of(site.url, patience=Patience(attempts=3)).jobs()
+
+    assert len(site.seen) == 3
+
+
+def test_a_lease_is_asked_once_because_a_lost_answer_may_hold_leases(site, client_of):
+    site.answers = [problem(503, "redis_unavailable")]
+
+    with pytest.raises(Refused):
+        client_of(site.url).lease(LeaseRequest(sourceless=True))
+
+    assert len(site.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "permanent"),
+    [
+        ("unauthorized", 401, True),
+        ("forbidden_scope", 403, True),
+        ("idempotency_key_reused", 422, True),
+        ("recorder_behind", 503, False),
+        ("a_code_of_tomorrow", 503, False),
+        ("another_of_tomorrow", 418, True),
+    ],
+)
+def test_a_refusal_knows_whether_asking_again_can_help(site, client_of, code, status, permanent):
+    site.answers = [problem(status, code)]
+
+    with pytest.raises(Refused) as refused:
+        client_of(site.url, patience=Patience(attempts=1)).jobs()
+
+    assert refused.value.code == code
+    assert refused.value.status == status
+    assert refused.value.permanent is permanent
+    assert f"because {code}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "permanent"),
+    [
+        (Answer(200, b"<html>hello</html>", "text/html"), True),
+        (Answer(200, b"\xff\xfe", "application/json"), True),
+        (Answer(200, b'{"items": "no"}', "application/json"), True),
+        (Answer(200, b"[" * 100_000, "application/json"), True),
+        (Answer(404, b"<html>nginx</html>", "text/html"), True),
+        (Answer(404, b'{"message":"no"}', "application/json"), True),
+        (Answer(301, b"", "text/html", {"Location": "http://127.0.0.1:1/"}), True),
+        (Answer(200, b"", ""), True),
+        (Answer(502, b"<html>Bad Gateway</html>", "text/html"), False),
+    ],
+    ids=[
+        "a website",
+        "no text",
+        "another shape",
+        "deep nesting",
+        "not found in html",
+        "another service",
+        "a redirect",
+        "nothing",
+        "a gateway whose relay is away",
+    ],
+)
+def test_what_is_no_relay_is_called_so(site, client_of, answer, permanent):
+    site.answers = [answer]
+
+    with pytest.raises(NotARelay) as error:
+        client_of(site.url, patience=Patience(attempts=1)).jobs()
+
+    assert error.value.permanent is permanent
+    assert site.url in str(error.value)
+    assert len(site.seen) == 1
+
+
+def test_a_relay_that_is_down_is_unreachable_and_worth_another_try(client_of, pauses):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+        with pytest.raises(Unreachable) as error:
+            client_of(url, patience=Patience(attempts=2)).jobs()
+
+    assert str(error.value) == f"the relay at {url} does not answer: connection refused"
+    assert not error.value.permanent
+    assert len(pauses.slept) == 1
+
+
+def test_one_connection_serves_many_requests_of_a_thread(site, client_of):
+    site.answers = [no_jobs()]
+    client = client_of(site.url)
+
+    for _ in range(5):
+        client.jobs()
+
+    assert len(site.connections) == 1
+
+
+def test_a_proxy_from_the_environment_is_not_asked_for_a_relay_on_this_machine(
+    site, client_of, monkeypatch
+):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    site.answers = [no_jobs()]
+
+    assert client_of(site.url).jobs().items == []
+
+
+def test_a_password_in_netrc_is_not_sent(site, client_of, monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setattr("connector.relay_client._is_loopback", lambda url: False)
+    site.answers = [no_jobs()]
+
+    client_of(site.url).jobs()
+
+    assert "Authorization" not in site.seen[0].headers
+
+
+def test_progress_of_an_unknown_refresh_is_none(site, client_of):
+    site.answers = [problem(404, "not_found")]
+
+    assert client_of(site.url).progress("src_a", "rf_1") is None
+
+
+def test_the_secret_is_in_no_repr_no_error_and_no_log(site, client_of, caplog):
+    caplog.set_level(logging.DEBUG)
+    site.answers = [problem(503, "redis_unavailable"), problem(401, "unauthorized")]
+    client = client_of(site.url)
+
+    with pytest.raises(RelayError) as error:
+        client.jobs()
+
+    told = repr(client) + repr(error.value) + str(error.value) + caplog.text
+    assert CREDENTIALS.secret not in told
+    assert all(CREDENTIALS.secret not in str(seen) for seen in site.seen)
+    assert site.seen[0].headers["User-Agent"].startswith("linkrow/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "relay", "ftp://a", "http://", "http://a:b@c", "http://a:99999", "http://a/?x=1", "☃"],
+)
+def test_an_address_that_is_none_is_said_before_anything_is_sent(url):
+    with pytest.raises(BadRelayUrl) as error:
+        RelayClient(url, CREDENTIALS)
+
+    assert error.value.permanent
+    assert "a:b" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("garbage", None),
+        ("-5", None),
+        ("1e9", None),
+        ("☃", None),
+        ("²", None),
+        ("9" * 5000, 86400.0),
+        ("7", 7.0),
+        ("Fri, 20 Nov 2026 11:00:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 86400.0),
+        ("Thu, 99 Foo 2026 99:99:99 GMT", None),
+    ],
+)
+def test_retry_after_is_bounded_whatever_stands_in_it(text, seconds):
+    assert parse_retry_after(text, now=NOW) == seconds
+
+
+@pytest.mark.parametrize("attempt", range(1, 12))
+def test_pauses_grow_are_spread_and_end(attempt):
+    patience = Patience()
+
+    longest = patience.pause(attempt, retry_after=None, chance=0.0)
+    shortest = patience.pause(attempt, retry_after=None, chance=1.0)
+
+    assert shortest == longest / 2
+    assert longest <= patience.longest_pause
+    assert timedelta(seconds=patience.pause(attempt, retry_after=60, chance=0.5)) > timedelta(
+        minutes=1
+    )
