@@ -62,15 +62,20 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class RelayError(Exception):
-    """The relay did not do what it was asked. *permanent*: asking again will not help."""
+    """The relay did not do what it was asked. *permanent*: asking again will not help.
+
+    *code* is for machines; a refusal's is the relay's own.
+    """
 
     permanent: bool = False
+    code: str = "relay_error"
 
 
 class BadRelayUrl(RelayError):
     """What was given as a relay's address is none."""
 
     permanent = True
+    code = "bad_relay_url"
 
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"{url!r} is no relay's address: {why}; try http://127.0.0.1:8790")
@@ -79,6 +84,8 @@ class BadRelayUrl(RelayError):
 
 class Unreachable(RelayError):
     """No answer came, or only a part of one: what the relay did with the request is not known."""
+
+    code = "relay_unreachable"
 
     def __init__(self, url: str, why: str, *, permanent: bool = False) -> None:
         super().__init__(f"the relay at {url} does not answer: {why}")
@@ -89,6 +96,8 @@ class Unreachable(RelayError):
 
 class NotARelay(RelayError):
     """Something answered, but not as a relay answers."""
+
+    code = "not_a_relay"
 
     def __init__(self, url: str, *, status: int, why: str) -> None:
         super().__init__(
