@@ -1,0 +1,120 @@
+"""kill -9 in mid-run, with real processes: file and ledger agree, and the queue is empty."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.processes
+LOOPBACK = ("--allow-private", "127.0.0.0/8")
+FAST, SLOW = 20, 20
+
+
+@pytest.fixture
+def mixed(site, table):
+    """Rows that are answered at once, and rows that wait for the gate."""
+    return table.fill(
+        [f"{site.url}/fast/{n}" for n in range(FAST)] + [f"{site.url}/slow/{n}" for n in range(SLOW)]
+    )
+
+
+def ledger(home: Path) -> dict[str, tuple[str, str, str]]:
+    """row id → (status, conclusion, writeback) of its last job, as the books have it."""
+    with sqlite3.connect(f"file:{home / 'relay' / 'ledger.sqlite3'}?mode=ro", uri=True) as books:
+        rows = books.execute(
+            "SELECT row_id, status, conclusion, writeback FROM jobs ORDER BY created_at"
+        ).fetchall()
+    books.close()
+    return {row_id: (status, conclusion, writeback) for row_id, *rest in rows for status, conclusion, writeback in [rest]}
+
+
+def assert_all_is_well(run, output: str, errors: str, home: Path, mixed) -> None:
+    assert run.returncode == 0, output + errors
+    assert mixed.column("conclusion") == ["valid"] * (FAST + SLOW)
+    assert [row["final_url"] for row in mixed.rows] == [
+        row["tracking_url"].replace("/fast/", "/page/fast/").replace("/slow/", "/page/slow/")
+        for row in mixed.rows
+    ]
+    assert set(ledger(home).values()) == {("done", "valid", "written")}
+    assert set(ledger(home)) == {row["row_id"] for row in mixed.rows}
+
+
+def rq_info(home: Path) -> str:
+    where = json.loads((home / "relay" / "redis.json").read_text("utf-8"))
+    return subprocess.run(
+        [Path(sys.executable).parent / "rq", "info", "--url", f"unix://{where['socket']}"],
+        capture_output=True, text=True, check=True,
+    ).stdout
+
+
+def test_the_agent_is_killed_and_every_row_is_right(
+    linkrow, site, home, mixed, running, kill, eventually
+) -> None:
+    run = linkrow.start("run", mixed.path, "--json", *LOOPBACK)
+    site.wait_for("/slow/", SLOW // 2)
+
+    kill(running(home, "agent.cli"))
+    eventually(lambda: bool(running(home, "agent.cli")), what="the agent is started again")
+    site.gate.set()
+    output, errors = run.communicate(timeout=110)
+
+    assert_all_is_well(run, output, errors, home, mixed)
+
+
+def test_the_service_is_killed_and_every_row_is_right(
+    linkrow, site, home, mixed, running, kill
+) -> None:
+    run = linkrow.start("run", mixed.path, "--json", *LOOPBACK)
+    site.wait_for("/slow/", SLOW // 2)
+
+    kill(running(home, "relay.entry serve"))
+    site.gate.set()
+    output, errors = run.communicate(timeout=110)
+
+    assert_all_is_well(run, output, errors, home, mixed)
+
+
+def test_the_whole_relay_is_killed_and_every_row_is_right(
+    linkrow, site, home, mixed, running, kill
+) -> None:
+    run = linkrow.start("run", mixed.path, "--json", *LOOPBACK)
+    site.wait_for("/slow/", SLOW // 2)
+
+    kill(running(home, "relay.entry up"))
+    site.gate.set()
+    output, errors = run.communicate(timeout=110)
+
+    assert_all_is_well(run, output, errors, home, mixed)
+
+
+def test_redis_is_killed_and_the_run_goes_on_when_it_is_back(
+    linkrow, site, home, mixed, running, kill
+) -> None:
+    run = linkrow.start("run", mixed.path, "--json", *LOOPBACK)
+    site.wait_for("/slow/", SLOW // 2)
+
+    kill(running(home, "redis-server"))
+    site.gate.set()
+    output, errors = run.communicate(timeout=110)
+
+    assert_all_is_well(run, output, errors, home, mixed)
+
+
+def test_after_a_run_with_a_kill_rq_shows_nothing_in_motion(
+    linkrow, site, home, mixed, running, kill, eventually
+) -> None:
+    up = linkrow.start("relay", "up", "--data", home / "relay", "--bind", "127.0.0.1:0")
+    eventually((home / "relay" / "relay.json").exists, what="the relay is ready")
+    run = linkrow.start("run", mixed.path, "--json", *LOOPBACK)
+    site.wait_for("/slow/", SLOW // 2)
+    kill(running(home, "agent.cli"))
+    site.gate.set()
+    output, errors = run.communicate(timeout=110)
+
+    assert_all_is_well(run, output, errors, home, mixed)
+    shown = rq_info(home)
+    assert "0 queued" in shown or "| 0," in shown or " 0," in shown, shown
+    assert up.poll() is None

@@ -1,0 +1,79 @@
+"""The docs name what there is: commands, exit codes, errors, settings, conclusions."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from agent.cli import main as agent_command
+from connector.cli import main as linkrow_command
+from relay.cli import main as relay_command
+from wire.problems import PROBLEMS
+from wire.vocab import Conclusion, Writeback
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    found = []
+    for name, group in (
+        ("linkrow", linkrow_command), ("linkrow-relay", relay_command), ("linkrow-agent", agent_command),
+    ):
+        assert isinstance(group, click.Group)
+        found += [(f"{name} {sub}", command) for sub, command in sorted(group.commands.items())]
+    return found
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_command_has_help_and_stands_in_the_docs(name: str, command: click.Command) -> None:
+    assert command.help
+    assert f"`{name}" in text("commands.md")
+    for parameter in command.params:
+        assert not isinstance(parameter, click.Option) or parameter.help, f"{name} {parameter.name}"
+
+
+def test_no_command_stands_in_the_docs_that_does_not_exist() -> None:
+    exist = {name for name, _ in commands()}
+
+    named = set(re.findall(r"^\| `(linkrow(?:-relay|-agent)? [a-z]+)", text("commands.md"), re.MULTILINE))
+
+    assert named == exist
+
+
+def test_the_table_of_errors_is_the_table_of_the_code() -> None:
+    rows = re.findall(r"^\| `([a-z_]+)` \| (\d+) \|", text("errors.md"), re.MULTILINE)
+
+    assert {code: int(status) for code, status in rows} == {
+        code: problem.status for code, problem in PROBLEMS.items()
+    }
+
+
+@pytest.mark.parametrize("word", [*Conclusion, *Writeback], ids=str)
+def test_every_word_of_the_vocabulary_is_explained(word: str) -> None:
+    if word != Writeback.NONE:
+        assert f"`{word}`" in text("concepts.md")
+
+
+def test_every_setting_stands_in_the_docs() -> None:
+    code = "".join(
+        path.read_text("utf-8")
+        for package in ("wire", "connector", "relay", "agent")
+        for path in (ROOT / package).rglob("*.py")
+    )
+
+    used = set(re.findall(r"LINKROW_[A-Z_]+[A-Z]", code))
+
+    assert used == set(re.findall(r"^\| `(LINKROW_[A-Z_]+)`", text("configuration.md"), re.MULTILINE))
+
+
+def test_links_between_the_docs_lead_somewhere() -> None:
+    for page in [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]:
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name} → {target}"
