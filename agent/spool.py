@@ -151,6 +151,11 @@ class Spool:
         with self._changing() as connection:
             connection.executemany("DELETE FROM results WHERE job_id = ? AND lease_id = ?", keys)
 
+    def probe(self) -> None:
+        """Write one page that changes nothing. Raises SpoolFull while the disk takes no more."""
+        with self._changing() as connection:
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
     def contents(self) -> Contents:
         """All that is here. Raises SpoolUnusable when it cannot be read."""
         resolved: list[Report] = []

@@ -1,0 +1,118 @@
+"""Where the device key comes from: the environment, the system's key store, or a private file."""
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+import keyring
+import keyring.errors
+
+from agent.errors import CredentialsUnusable, NoCredentials
+from wire.signing import Credentials
+
+SERVICE: Final = "linkrow"
+FILE_NAME: Final = "device.json"
+
+
+class KeyStore(Protocol):
+    """What of ``keyring`` is used."""
+
+    def get_password(self, service_name: str, username: str) -> str | None:
+        """The secret kept under these names, or None."""
+
+    def set_password(self, service_name: str, username: str, password: str) -> None:
+        """Keep a secret."""
+
+
+def find(
+    environ: Mapping[str, str], home: Path, *, relay: str, store: KeyStore = keyring
+) -> Credentials:
+    """The device key for *relay*. Raises NoCredentials or CredentialsUnusable.
+
+    Half a key in the environment, or a file that others may read, is an error and not passed over:
+    whoever put it there believes that it is used.
+    """
+    return (
+        from_environ(environ)
+        or _from_store(relay, store)
+        or from_file(home / "agent" / FILE_NAME)
+        or from_file(home / "relay" / FILE_NAME)
+        or _none(home)
+    )
+
+
+def from_environ(environ: Mapping[str, str]) -> Credentials | None:
+    """``LINKROW_DEVICE_KEY`` and ``LINKROW_DEVICE_SECRET``, or None when neither is set."""
+    key, secret = environ.get("LINKROW_DEVICE_KEY"), environ.get("LINKROW_DEVICE_SECRET")
+    if key and secret:
+        return Credentials(key_id=key, secret=secret)
+    if key or secret:
+        missing = "LINKROW_DEVICE_SECRET" if key else "LINKROW_DEVICE_KEY"
+        raise CredentialsUnusable("the environment", f"{missing} is not set")
+    return None
+
+
+def from_file(path: Path) -> Credentials | None:
+    """The key in a file that only its owner may read, or None when there is no such file."""
+    try:
+        with path.open("rb") as file:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & (
+                stat.S_IRWXG | stat.S_IRWXO
+            ):
+                raise CredentialsUnusable(str(path), f"others may read it; chmod 600 {path}")
+            return _parsed(file.read(64 * 1024), where=str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CredentialsUnusable(str(path), error.strerror or str(error)) from error
+
+
+def save_to_store(credentials: Credentials, *, relay: str, store: KeyStore = keyring) -> None:
+    """Keep the key in the system's key store. Raises CredentialsUnusable where there is none."""
+    kept = json.dumps({"key_id": credentials.key_id, "secret": credentials.secret})
+    try:
+        store.set_password(SERVICE, relay, kept)
+    except keyring.errors.KeyringError as error:
+        raise CredentialsUnusable("the key store", str(error)) from error
+
+
+def save_to_file(credentials: Credentials, path: Path) -> None:
+    """Keep the key in a private file: only where somebody asked for that."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = json.dumps({"key_id": credentials.key_id, "secret": credentials.secret}) + "\n"
+    fresh = path.with_name(path.name + ".new")
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    fresh.touch(mode=0o600, exist_ok=False)
+    fresh.write_text(kept, "utf-8")
+    fresh.replace(path)
+
+
+def _from_store(relay: str, store: KeyStore) -> Credentials | None:
+    try:
+        kept = store.get_password(SERVICE, relay)
+    except keyring.errors.KeyringError:
+        return None  # no key store on this machine, or it is locked: then it holds nothing for us
+    return _parsed(kept.encode(), where="the key store") if kept else None
+
+
+def _parsed(content: bytes, *, where: str) -> Credentials:
+    try:
+        saved = json.loads(content)
+        key, secret = saved["key_id"], saved["secret"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        # Not "from error": the cause may quote the content.
+        raise CredentialsUnusable(where, "expected JSON with key_id and secret") from None
+    if not (isinstance(key, str) and isinstance(secret, str) and key and secret):
+        raise CredentialsUnusable(where, "key_id and secret must be text")
+    return Credentials(key_id=key, secret=secret)
+
+
+def _none(home: Path) -> Credentials:
+    raise NoCredentials(
+        ("the system's key store", str(home / "agent" / FILE_NAME), str(home / "relay" / FILE_NAME))
+    )

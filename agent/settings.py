@@ -1,0 +1,94 @@
+"""What an agent was told: options first, then the environment, then what is usual here."""
+
+import ipaddress
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+import platformdirs
+
+from agent.errors import BadSetting
+
+DEFAULT_RELAY: Final = "http://127.0.0.1:8790"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings that exist hold: every fault was found when they were made."""
+
+    home: Path
+    relay: str
+    allow: tuple[Network, ...] = ()
+    cafile: Path | None = None
+    file: Path | None = None
+    source_id: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_options(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        relay: str | None = None,
+        home: Path | None = None,
+        allow_private: Sequence[str] = (),
+        cafile: Path | None = None,
+        file: Path | None = None,
+        source_id: str | None = None,
+        columns: Sequence[str] = (),
+    ) -> Self:
+        """Put the settings together. Raises BadSetting that names every problem at once."""
+        problems: list[str] = []
+        allow = []
+        for text in allow_private:
+            try:
+                allow.append(ipaddress.ip_network(text))
+            except ValueError as error:
+                problems.append(f"--allow-private {text}: {error}; write a network as 10.0.0.0/8")
+        mapping: dict[str, str] = {}
+        for pair in columns:
+            ours, equals, theirs = pair.partition("=")
+            if not equals or not ours.strip() or not theirs.strip():
+                problems.append(f"--column {pair}: write it as tracking_url=Link")
+            mapping[ours.strip()] = theirs.strip()
+        if cafile is not None and not cafile.is_file():
+            problems.append(f"--cafile {cafile}: there is no such file")
+        if file is not None and not file.is_file():
+            problems.append(f"--file {file}: there is no such file")
+        if file is None and (source_id or columns):
+            problems.append("--source-id and --column need --file")
+        if problems:
+            raise BadSetting(tuple(problems))
+        folder = home or home_of(environ)
+        return cls(
+            home=folder,
+            relay=relay or environ.get("LINKROW_RELAY_URL") or _own_relay(folder),
+            allow=tuple(allow),
+            cafile=cafile,
+            file=file,
+            source_id=source_id,
+            columns=mapping,
+        )
+
+    def spool_path(self, name: str) -> Path:
+        """Where the results of the source or device called *name* wait."""
+        return self.home / "agent" / "spool" / f"{name}.sqlite3"
+
+
+def home_of(environ: Mapping[str, str]) -> Path:
+    """Where this user's data lies: ``LINKROW_HOME``, else what is usual on this system."""
+    named = environ.get("LINKROW_HOME")
+    return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("linkrow"))
+
+
+def _own_relay(home: Path) -> str:
+    """The relay that is up in this data folder, else the usual address."""
+    try:
+        noted = json.loads((home / "relay" / "relay.json").read_text("utf-8"))
+        return str(noted["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT_RELAY
