@@ -1,0 +1,564 @@
+"""The agent's loop against a relay and a walker that a test holds in its hands.
+
+The same promises against a real relay, Redis and resolver: tests/agent/test_agent_relay.py.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent.agent import Agent, Duty
+from agent.resolver import Resolved, Task
+from agent.spool import Accepted, Settled, Spool
+from agent.writeback import Pace
+from connector.errors import ConnectorError
+from connector.relay_client import Refused, RelayError, Unreachable
+from connector.source import Change, Written
+from wire import models
+from wire.vocab import (
+    CheckStatus,
+    Conclusion,
+    JobKind,
+    JobStatus,
+    LeaseState,
+    ReportState,
+    Writeback,
+)
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+SOURCE = "src_a"
+DOWN = Unreachable("http://relay", "connection refused")
+
+
+def job_id(number: int) -> str:
+    return f"6a1f3f0e-0000-5000-8000-{number:012}"
+
+
+def job_of(number: int, **more: object) -> models.JobAnswer:
+    facts: dict[str, object] = {
+        "job_id": job_id(number),
+        "source_id": SOURCE,
+        "row_id": f"r_{number}",
+        "tracking_url": f"https://t.example/{number}",
+        "status": JobStatus.DONE,
+        "check_status": CheckStatus.VALID,
+        "conclusion": Conclusion.VALID,
+        "final_url": "https://a.example/",
+        "http_status": 200,
+        "writeback": Writeback.PENDING,
+        "created_at": NOW,
+        "checked_at": NOW,
+    }
+    return models.JobAnswer.model_validate(facts | more)
+
+
+def outcome(final_url: str = "https://a.example/") -> models.Outcome:
+    return models.Outcome(
+        status=JobStatus.DONE,
+        conclusion=Conclusion.VALID,
+        final_url=final_url,
+        http_status=200,
+    )
+
+
+def lease(number: int, kind: JobKind = JobKind.LINK) -> models.Lease:
+    return models.Lease(
+        job_id=job_id(number),
+        lease_id="1-aaaaaaaa",
+        kind=kind,
+        source_id=SOURCE,
+        row_id=f"r_{number}",
+        tracking_url=f"https://t.example/{number}",
+        delivery=1,
+        attempt=1,
+        result=job_of(number) if kind is JobKind.WRITEBACK else None,
+    )
+
+
+def report(number: int) -> models.Report:
+    return models.Report(job_id=job_id(number), lease_id="1-aaaaaaaa", outcome=outcome())
+
+
+class World:
+    """Clock, relay, walker and file of one agent; everything that is done to them is noted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = 1000.0
+        self.log: list[str] = []
+        self.changed = threading.Condition()
+        self.queue: deque[models.Lease] = deque()
+        self.error: RelayError | None = None
+        self.write_error: ConnectorError | None = None
+        self.says: dict[str, ReportState] = {}
+        self.renewal = LeaseState.RENEWED
+        self.tasks: dict[str, Task] = {}
+        self.landed: list[Resolved] = []
+        self.events: list[str] = []
+        self.stop = threading.Event()
+        self.lands_at_once = True
+        self.final_url = "https://a.example/"
+
+    def note(self, text: str) -> None:
+        with self.changed:
+            self.log.append(text)
+            self.changed.notify_all()
+
+    def wait_for(self, *texts: str) -> None:
+        with self.changed:
+            is_so = self.changed.wait_for(lambda: set(texts) <= set(self.log), 20)
+        assert is_so, f"{texts} not in {self.log}"
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        with self.changed:
+            for _ in range(2000):
+                if condition():
+                    return
+                self.changed.wait(0.01)
+        pytest.fail(f"did not come about; {self.log}")
+
+    # the relay
+
+    def _hear(self) -> None:
+        if self.error:
+            raise self.error
+
+    def lease(self, ask: models.LeaseRequest) -> models.LeaseAnswer:
+        self._hear()
+        with self.changed:
+            if "lease" not in self.log:
+                self.log.append("lease")
+            if not self.queue and ask.wait_seconds:
+                self.changed.wait(0.02)
+            taken = [self.queue.popleft() for _ in range(min(ask.max, len(self.queue)))]
+        return models.LeaseAnswer(leases=taken, lease_seconds=60, renew_seconds=20)
+
+    def renew(self, ask: models.RenewRequest) -> models.RenewAnswer:
+        self._hear()
+        for held in ask.leases:
+            self.note(f"renew {int(held.job_id[-12:])}")
+        for owed in ask.writebacks:
+            self.note(f"owe {int(owed[-12:])}")
+        return models.RenewAnswer(
+            leases=[
+                models.Renewed(job_id=held.job_id, lease_id=held.lease_id, state=self.renewal)
+                for held in ask.leases
+            ]
+        )
+
+    def results(self, ask: models.ResultsRequest) -> models.ResultsAnswer:
+        self._hear()
+        answers = []
+        for each in ask.results:
+            number = int(each.job_id[-12:])
+            state = self.says.get(each.job_id, ReportState.ACCEPTED)
+            has_job = state in (ReportState.ACCEPTED, ReportState.DUPLICATE)
+            answers.append(
+                models.Accepted(
+                    job_id=each.job_id, state=state, job=job_of(number) if has_job else None
+                )
+            )
+            self.note(f"report {number}")
+        return models.ResultsAnswer(results=answers)
+
+    def writebacks(self, ask: models.WritebacksRequest) -> models.WritebacksAnswer:
+        self._hear()
+        for each in ask.writebacks:
+            self.note(f"confirm {int(each.job_id[-12:])} {each.writeback}")
+        return models.WritebacksAnswer(
+            writebacks=[
+                models.WritebackNoted(job_id=each.job_id, writeback=each.writeback)
+                for each in ask.writebacks
+            ]
+        )
+
+    def release(self, ask: models.ReleaseRequest) -> models.ReleaseAnswer:
+        self._hear()
+        self.note("release all" if ask.all else "release")
+        for held in ask.leases:
+            self.note(f"release {int(held.job_id[-12:])}")
+        return models.ReleaseAnswer(released=len(ask.leases))
+
+    # the walker
+
+    def submit(self, task: Task) -> None:
+        self.tasks[task.key] = task
+        self.note(f"walk {int(task.url.rpartition('/')[2])}")
+        if self.lands_at_once:
+            self.land(task.key)
+
+    def land(self, key: str) -> None:
+        with self.changed:
+            self.landed.append(Resolved(key=key, outcome=outcome(self.final_url), ms=3))
+            self.changed.notify_all()
+
+    def poll(self, timeout: float) -> list[Resolved]:
+        with self.changed:
+            if not self.landed:
+                self.changed.wait(timeout)
+            landed, self.landed = self.landed, []
+        return landed
+
+    def cancel(self, key: str) -> None:
+        self.note(f"cancel {int(key.partition('/')[0][-12:])}")
+
+    def wake(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        self.note("closed")
+
+    # the file
+
+    source_id = SOURCE
+    name = "links.csv"
+
+    def write(self, changes: Sequence[Change]) -> list[Written]:
+        if self.write_error:
+            raise self.write_error
+        for change in changes:
+            self.note(f"write {change.row_id[2:]}")
+        return [Written(row_id=each.row_id, writeback=Writeback.WRITTEN) for each in changes]
+
+
+class Running:
+    """An agent in a thread of its own."""
+
+    def __init__(self, world: World, **settings: object) -> None:
+        self.spool = Spool(world.path)
+        duty: dict[str, object] = {
+            "sources": {SOURCE: world},
+            "sourceless": False,
+            "tick_seconds": 0.01,
+            "finish_seconds": 1.0,
+            "drain_seconds": 3.0,
+            "pace": Pace(first_pause=0.001, longest_pause=0.005),
+        }
+        until_empty = settings.pop("until_empty", False)
+        self.agent = Agent(
+            Duty(**(duty | settings)),
+            relay=world,
+            spool=self.spool,
+            walker=lambda: world,
+            stop=world.stop,
+            clock=lambda: world.now,
+            chance=lambda: 0.0,
+        )
+        self.world = world
+        self.error: Exception | None = None
+        self.left: int | None = None
+        self.thread = threading.Thread(target=self._run, args=(until_empty,))
+        self.thread.start()
+
+    def _run(self, until_empty: bool) -> None:
+        try:
+            self.left = self.agent.run(until_empty=until_empty)
+        except Exception as error:  # noqa: BLE001 - looked at by the test
+            self.error = error
+
+    def end(self) -> int | None:
+        self.world.stop.set()
+        return self.join()
+
+    def join(self) -> int | None:
+        # The agent's clock is ours: let the time for draining pass while it drains.
+        for _ in range(2000):
+            self.thread.join(0.01)
+            if not self.thread.is_alive():
+                break
+            if self.world.stop.is_set():
+                self.world.now += 0.05
+        assert not self.thread.is_alive()
+        self.spool.close()
+        return self.left
+
+
+@pytest.fixture
+def world(tmp_path) -> World:
+    return World(tmp_path / "spool.sqlite3")
+
+
+@pytest.fixture
+def start(world: World) -> Iterator[Callable[..., Running]]:
+    started: list[Running] = []
+
+    def begin(**settings: object) -> Running:
+        started.append(Running(world, **settings))
+        return started[-1]
+
+    yield begin
+    for running in started:
+        if running.thread.is_alive():
+            running.end()
+
+
+def in_order(log: list[str], *texts: str) -> bool:
+    return [text for text in log if text in texts] == list(texts)
+
+
+def test_a_link_is_walked_reported_written_and_confirmed_in_that_order(world, start):
+    world.queue.extend([lease(1), lease(2)])
+
+    running = start()
+    world.wait_for("confirm 1 written", "confirm 2 written")
+
+    assert running.end() == 0
+    assert in_order(world.log, "walk 1", "report 1", "write 1", "confirm 1 written")
+    assert world.log[-1] == "closed"
+
+
+@pytest.mark.parametrize("state", [ReportState.STALE, ReportState.RETRY])
+def test_a_report_that_is_not_the_jobs_ending_is_never_written(world, start, state):
+    world.says[job_id(1)] = state
+    world.queue.extend([lease(1), lease(2)])
+
+    running = start()
+    world.wait_for("confirm 2 written", "report 1")
+
+    assert running.end() == 0
+    assert "write 1" not in world.log
+
+
+def test_a_report_that_was_heard_before_is_still_written(world, start):
+    world.says[job_id(1)] = ReportState.DUPLICATE
+    world.queue.append(lease(1))
+
+    running = start()
+    world.wait_for("confirm 1 written")
+
+    assert running.end() == 0
+
+
+def test_what_an_earlier_process_left_comes_first_then_its_leases_go_back(world, start):
+    with Spool(world.path) as spool:
+        spool.add([report(1)])
+        spool.accept([Accepted(lease_id="1-aaaaaaaa", job=job_of(2))])
+        said = models.WritebackReport(job_id=job_id(3), writeback=Writeback.MISSING)
+        spool.add([report(3)])
+        spool.settle([Settled(lease_id="1-aaaaaaaa", report=said)])
+    world.queue.append(lease(4))
+
+    running = start()
+    world.wait_for(
+        "confirm 1 written", "confirm 2 written", "confirm 3 missing", "confirm 4 written"
+    )
+
+    assert running.end() == 0
+    assert in_order(world.log, "report 1", "release all", "lease", "walk 4")
+    assert "report 2" not in world.log
+    assert "write 3" not in world.log
+
+
+def test_nothing_is_leased_before_the_relay_heard_what_the_spool_holds(world, start):
+    with Spool(world.path) as spool:
+        spool.add([report(1)])
+    world.error = DOWN
+    world.queue.append(lease(2))
+
+    running = start()
+    world.wait_until(running.thread.is_alive)
+    world.error = None
+    world.wait_for("confirm 2 written")
+
+    assert running.end() == 0
+    assert in_order(world.log, "report 1", "release all", "lease", "report 2")
+
+
+def test_a_handed_over_result_is_written_and_nothing_is_fetched(world, start):
+    world.queue.append(lease(1, JobKind.WRITEBACK))
+
+    running = start()
+    world.wait_for("confirm 1 written")
+
+    assert running.end() == 0
+    assert not world.tasks
+    assert "report 1" not in world.log
+
+
+def test_a_kind_of_work_we_do_not_know_is_given_back(world, start):
+    world.queue.extend([lease(1, JobKind.REFRESH), lease(2)])
+
+    running = start()
+    world.wait_for("release 1", "confirm 2 written")
+
+    assert running.end() == 0
+
+
+def test_results_wait_on_disk_while_the_relay_is_away(world, start):
+    world.lands_at_once = False
+    world.queue.append(lease(1))
+    running = start()
+    world.wait_for("walk 1")
+
+    world.error = DOWN
+    world.land(next(iter(world.tasks)))
+    world.wait_until(lambda: len(running.spool) == 1)
+    world.error = None
+    world.wait_for("confirm 1 written")
+
+    assert running.end() == 0
+
+
+def test_leases_and_owed_rows_are_renewed_together(world, start):
+    world.lands_at_once = False
+    world.write_error = ConnectorError("locked")
+    world.queue.extend([lease(1), lease(2, JobKind.WRITEBACK)])
+    running = start()
+    world.wait_for("walk 1")
+
+    world.now += 21
+    world.wait_for("renew 1", "owe 2")
+
+    world.write_error = None
+    world.land(next(iter(world.tasks)))
+    world.wait_for("confirm 1 written", "confirm 2 written")
+    assert running.end() == 0
+
+
+@pytest.mark.parametrize("state", [LeaseState.LOST, LeaseState.CANCELED])
+def test_work_that_is_no_longer_ours_is_stopped_and_never_reported(world, start, state):
+    world.lands_at_once = False
+    world.renewal = state
+    world.queue.append(lease(1))
+    running = start()
+    world.wait_for("walk 1")
+
+    world.now += 21
+    world.wait_for("cancel 1")
+    world.land(next(iter(world.tasks)))
+    world.queue.append(lease(2))
+    world.wait_for("walk 2")
+
+    running.end()
+    assert "report 1" not in world.log
+    assert "write 1" not in world.log
+
+
+def test_the_agent_stops_at_the_deadline_when_nobody_answers(world, start):
+    world.lands_at_once = False
+    world.queue.append(lease(1))
+    running = start()
+    world.wait_for("walk 1")
+
+    world.error = DOWN
+    world.now += 61
+    world.wait_for("cancel 1")
+
+    world.error = None
+    running.end()
+    assert "report 1" not in world.log
+
+
+def test_a_full_disk_stops_leasing_loses_nothing_and_passes(world, start):
+    world.lands_at_once = False
+    world.queue.append(lease(1))
+    running = start()
+    world.wait_for("walk 1")
+    connection = running.spool._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count={pages}")
+    world.final_url = "https://a.example/" + "x" * 15_000
+
+    world.land(next(iter(world.tasks)))
+    world.wait_until(lambda: running.agent._is_disk_full)
+    world.queue.append(lease(2))
+    world.now += 21
+    world.wait_for("renew 1")
+    assert "report 1" not in world.log
+    assert "walk 2" not in world.log
+
+    connection.execute("PRAGMA max_page_count=100000")
+    world.lands_at_once = True
+    world.now += 3
+    world.wait_for("confirm 1 written", "confirm 2 written")
+    assert running.end() == 0
+
+
+def test_stopping_finishes_what_lands_in_time_and_gives_back_the_rest(world, start):
+    world.lands_at_once = False
+    world.queue.extend([lease(1), lease(2)])
+    running = start()
+    world.wait_for("walk 1", "walk 2")
+
+    world.stop.set()
+    world.land(next(iter(world.tasks)))
+    running.join()
+
+    assert running.left == 0
+    assert "confirm 1 written" in world.log
+    assert "release 2" in world.log
+    assert "report 2" not in world.log
+
+
+def test_a_file_that_is_locked_to_the_end_is_written_by_the_next_process(world, start):
+    world.write_error = ConnectorError("locked")
+    world.queue.append(lease(1))
+    running = start()
+    world.wait_for("report 1")
+    assert running.end() == 1
+
+    world.write_error = None
+    world.stop.clear()
+    again = start()
+    world.wait_for("confirm 1 written")
+
+    assert again.end() == 0
+    assert world.log.count("report 1") == 1
+    assert world.log.count("walk 1") == 1
+
+
+def test_a_key_that_is_refused_ends_the_agent_and_keeps_the_spool(world, start):
+    with Spool(world.path) as spool:
+        spool.add([report(1)])
+    world.error = Refused(code="unauthorized", status=401, detail="no")
+
+    running = start()
+    running.join()
+
+    assert running.error is world.error
+    with Spool(world.path) as spool:
+        assert len(spool) == 1
+
+
+def test_once_ends_by_itself_when_nothing_is_left(world, start):
+    world.queue.extend([lease(1), lease(2)])
+
+    running = start(until_empty=True)
+    running.join()
+
+    assert running.left == 0
+    assert {"confirm 1 written", "confirm 2 written"} <= set(world.log)
+
+
+def test_no_more_is_leased_than_can_be_walked_soon(world, start):
+    world.lands_at_once = False
+    world.queue.extend(lease(number) for number in range(1, 51))
+
+    running = start(in_flight=8, ahead=4)
+    world.wait_until(lambda: len(world.tasks) == 12)
+
+    assert len(world.queue) == 38
+    running.end()
+    assert len([text for text in world.log if text.startswith("release ")]) >= 12
+
+
+def test_a_result_the_relay_will_never_take_does_not_block_the_others(world, start, monkeypatch):
+    hear = world.results
+
+    def choosy(ask: models.ResultsRequest) -> models.ResultsAnswer:
+        if any(each.job_id == job_id(2) for each in ask.results):
+            raise Refused(code="invalid_request", status=400, detail="no")
+        return hear(ask)
+
+    monkeypatch.setattr(world, "results", choosy)
+    world.queue.extend([lease(1), lease(2), lease(3)])
+
+    running = start()
+    world.wait_for("confirm 1 written", "confirm 3 written")
+
+    assert running.end() == 0
