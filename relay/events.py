@@ -1,0 +1,152 @@
+"""What happened to jobs, as scripts append it to the outcome stream and the recorder reads it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from relay.records import parse_outcome
+from wire.models import JobRequest, Outcome
+from wire.vocab import FINAL_STATUSES, Conclusion, JobStatus, Writeback
+
+STREAM: Final = "linkrow:outcomes"
+GROUP: Final = "recorder"
+
+
+class UnreadableEvent(Exception):
+    """An entry of the stream is not what our scripts write; *why* says what is wrong with it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmittedJob:
+    """One job of an admission."""
+
+    job_id: str
+    request: JobRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """A signed request became jobs. *at* is unix seconds on Redis' clock."""
+
+    account_id: str
+    key_id: str
+    device_id: str | None
+    timestamp: int
+    nonce: str
+    body_sha256: str
+    at: float
+    jobs: tuple[AdmittedJob, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalEvent:
+    """A job ended."""
+
+    job_id: str
+    account_id: str
+    at: float
+    status: JobStatus
+    conclusion: Conclusion
+    outcome: Outcome | None
+    skip_reason: str
+    attempts: int
+    device_id: str | None
+    writeback: Writeback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritebackEvent:
+    """What became of the job's row."""
+
+    job_id: str
+    account_id: str
+    at: float
+    writeback: Writeback
+    detail: str
+    device_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEvent:
+    """A source id was seen for the first time."""
+
+    source_id: str
+    account_id: str
+    at: float
+    device_id: str | None
+
+
+Event = Admitted | FinalEvent | WritebackEvent | SourceEvent
+
+
+def decode(fields: Mapping[bytes, bytes]) -> Event:
+    """One stream entry. Raises UnreadableEvent, whatever the bytes are."""
+    try:
+        text = {name.decode(): value.decode() for name, value in fields.items()}
+        match text["type"]:
+            case "admitted":
+                return _admitted(text)
+            case "final":
+                return _final(text)
+            case "writeback":
+                return WritebackEvent(
+                    job_id=text["job_id"],
+                    account_id=text["account_id"],
+                    at=float(text["at"]),
+                    writeback=Writeback(text["writeback"]),
+                    detail=text["detail"],
+                    device_id=text["device_id"] or None,
+                )
+            case "source":
+                return SourceEvent(
+                    source_id=text["source_id"],
+                    account_id=text["account_id"],
+                    at=float(text["at"]),
+                    device_id=text["device_id"] or None,
+                )
+            case other:
+                raise UnreadableEvent(f"no such type: {other[:40]!r}")
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        # pydantic's ValidationError and UnicodeDecodeError are ValueErrors
+        raise UnreadableEvent(f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _admitted(text: Mapping[str, str]) -> Admitted:
+    return Admitted(
+        account_id=text["account_id"],
+        key_id=text["key_id"],
+        device_id=text["device_id"] or None,
+        timestamp=int(text["timestamp"]),
+        nonce=text["nonce"],
+        body_sha256=text["body_sha256"],
+        at=float(text["at"]),
+        jobs=tuple(
+            AdmittedJob(
+                job_id=str(job["job_id"]), request=JobRequest.model_validate(job["request"])
+            )
+            for job in json.loads(text["jobs"])
+        ),
+    )
+
+
+def _final(text: Mapping[str, str]) -> FinalEvent:
+    status = JobStatus(text["status"])
+    if status not in FINAL_STATUSES:
+        raise UnreadableEvent(f"{status} is no ending")
+    return FinalEvent(
+        job_id=text["job_id"],
+        account_id=text["account_id"],
+        at=float(text["at"]),
+        status=status,
+        conclusion=Conclusion(text["conclusion"]),
+        outcome=parse_outcome(text["outcome"]),
+        skip_reason=text["skip_reason"],
+        attempts=int(text["attempts"]),
+        device_id=text["device_id"] or None,
+        writeback=Writeback(text["writeback"]),
+    )

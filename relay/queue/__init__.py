@@ -1,0 +1,1 @@
+"""Leases for remote agents, as Lua over RQ's own keys."""

@@ -1,0 +1,26 @@
+"""Which job a request names: the same request, retried or resumed, names the same jobs."""
+
+from typing import Final
+from uuid import UUID, uuid5
+
+from wire import ids
+from wire.models import JobRequest
+
+_NAMESPACE: Final = UUID("6f9a1d0c-7f0e-5d57-9c1e-6c696e6b726f")
+
+
+def job_id(
+    job: JobRequest, *, index: int, account_id: str, key_id: str, idempotency_key: str, born: int
+) -> str:
+    """The id of *job*, the *index*-th of its request, signed at *born* (unix seconds).
+
+    A job of a refresh is named by the refresh, whichever key sends it and in whichever batch.
+    """
+    if job.refresh_id is not None:
+        request = ("refresh", job.refresh_id, str(int(ids.born(job.refresh_id).timestamp())))
+    else:
+        request = (key_id, idempotency_key, str(born))
+    row = ("row", job.row_id) if job.row_id is not None else ("index", str(index))
+    parts = (account_id, job.source_id or "", *row, job.tracking_url, *request)
+    # Lengths make the join unambiguous whatever the parts hold.
+    return str(uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))

@@ -1,0 +1,89 @@
+-- Hand out work. ARGV: 1 terms (JSON), then the random half of each lease id.
+local terms = cjson.decode(ARGV[1])
+for _, source in ipairs(terms.sources) do
+  if not claim_source(source, terms.account_id, terms.device_id) then
+    return { 'unknown_source', source }
+  end
+end
+local out, due = {}, 0
+local function sooner(score)
+  if score and (due == 0 or score < due) then due = score end
+end
+local function first_score(key)
+  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  return first[2] and tonumber(first[2])
+end
+
+-- Rows that somebody was to write and did not: the result is stored, nothing is fetched again.
+for _, source in ipairs(terms.sources) do
+  local key = 'linkrow:obligations:' .. source
+  for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', NOW, 'LIMIT', 0, terms.max - #out)) do
+    local owed = 'linkrow:obligation:' .. id
+    if call('EXISTS', owed) == 0 then
+      call('ZREM', key, id)
+    else
+      local delivery = call('HINCRBY', owed, 'deliveries', 1)
+      call('HSET', owed, 'holder', terms.device_id)
+      call('ZADD', key, NOW + terms.obligation_seconds, id)
+      local lease = delivery .. '-' .. ARGV[2 + #out]
+      out[#out + 1] = { 'writeback', id, lease, delivery,
+        call('HMGET', owed, 'data', 'account_id', 'kind', 'status', 'conclusion', 'outcome',
+          'skip_reason', 'attempts', 'created_at', 'checked_at', 'result_device') }
+    end
+    if #out >= terms.max then break end
+  end
+end
+
+for _, queue in ipairs(terms.queues) do
+  if #out >= terms.max then break end
+  local list = 'rq:queue:' .. queue
+  sweep_leases(queue, terms, 100)
+  promote_due(queue)
+  local looked = 0
+  while #out < terms.max and looked < terms.max + 1000 do
+    local id = call('LPOP', list)
+    if not id then break end
+    looked = looked + 1
+    local key = job_key(id)
+    local job = call('HMGET', key, 'data', 'status', 'lr_status', 'lr_source_id', 'lr_row_id',
+      'lr_attempts', 'lr_created_at', 'lr_account_id', 'lr_kind')
+    if job[1] and job[3] then
+      if FINAL[job[3]] then
+        call('HSET', key, 'status', RQ_STATUS[job[3]])   -- a stranger queued what had ended
+      elseif job[2] == 'queued' then
+        local expires = call('ZSCORE', 'linkrow:expires', id)
+        if expires and tonumber(expires) <= NOW then
+          expire(id, terms)
+        else
+          local delivery = call('HINCRBY', key, 'lr_deliveries', 1)
+          local lease = delivery .. '-' .. ARGV[2 + #out]
+          local member = id .. ':' .. lease
+          call('HSET', key, 'status', 'started', 'started_at', terms.iso,
+            'last_heartbeat', terms.iso, 'worker_name', terms.device_id, 'lr_status', 'running',
+            'lr_lease_id', lease, 'lr_leased_at', stamp(NOW), 'lr_device_id', terms.device_id)
+          call('ZADD', 'linkrow:leases:' .. queue, NOW + terms.lease_seconds, member)
+          call('ZADD', 'rq:wip:' .. queue, math.floor(NOW + terms.lease_seconds + GRACE), member)
+          local execution = 'rq:execution:' .. member
+          call('HSET', execution, 'id', lease, 'created_at', stamp(NOW),
+            'last_heartbeat', stamp(NOW), 'worker_name', terms.device_id)
+          call('EXPIRE', execution, terms.lease_seconds + GRACE)
+          call('ZADD', 'rq:executions:' .. id, NOW + terms.lease_seconds + GRACE, lease)
+          call('EXPIRE', 'rq:executions:' .. id, terms.lease_seconds + GRACE)
+          call('SADD', 'linkrow:held:' .. terms.device_id, member)
+          out[#out + 1] = { job[9] or 'link', id, lease, delivery,
+            { job[1], tonumber(job[6] or '0') + 1 } }
+        end
+      end
+    end
+  end
+  sooner(first_score('rq:scheduled:' .. queue))
+  sooner(first_score('linkrow:leases:' .. queue))
+end
+for _, source in ipairs(terms.sources) do sooner(first_score('linkrow:obligations:' .. source)) end
+-- Somebody else may be waiting for the rest.
+if #out >= terms.max then
+  for _, queue in ipairs(terms.queues) do
+    if call('LLEN', 'rq:queue:' .. queue) > 0 then wake(queue, 1) end
+  end
+end
+return { 'ok', out, due > 0 and stamp(math.max(0, due - NOW)) or '' }

@@ -1,0 +1,250 @@
+-- What every script begins with. Redis' clock is the only clock.
+--
+-- RQ's keys (read by rq info, rq-dashboard, Job.fetch)
+--   rq:queues                     set    every queue's key
+--   rq:queue:<q>                  list   ids of waiting jobs, next one first
+--   rq:job:<id>                   hash   RQ's fields, and ours behind lr_
+--   rq:wip:<q>                    zset   <id>:<lease> by our deadline + an hour: to RQ's unlocked
+--                                        clean-up (which readers run) a lease of ours is alive
+--   rq:execution:<id>:<lease>     hash   what RQ shows of a running job
+--   rq:executions:<id>            zset
+--   rq:scheduled:<q>              zset   ids that wait for another attempt, by time
+--   rq:finished|failed|canceled:<q>  zset  ids that ended, by the time they are forgotten
+--   rq:results:<id>               stream what RQ shows of the result
+-- Ours
+--   linkrow:epoch                 string second in which this store's life began; missing = lost
+--   linkrow:nonce:<key>:<nonce>   string spent
+--   linkrow:idempotency:<key>:<h> string <fingerprint>|<answer>
+--   linkrow:quota:<account>:<day> string jobs admitted that day (UTC)
+--   linkrow:depth:<account>       string jobs that have not ended
+--   linkrow:source:<source>       string account that owns it
+--   linkrow:live:<source>         hash   row id -> its live job
+--   linkrow:followers:<id>        list   <refresh id>\n<JSON> of requests that joined the job
+--   linkrow:leases:<q>            zset   <id>:<lease> by the real deadline
+--   linkrow:held:<device>         set    <id>:<lease> a device holds
+--   linkrow:expires               zset   ids by the time after which a waiting job is given up
+--   linkrow:done:<id>             string winning lease; outlives the job's hash
+--   linkrow:obligation:<id>       hash   a row to be written, with its own copy of the result
+--   linkrow:obligations:<source>  zset   ids by the deadline of whoever is to write them
+--   linkrow:unserved              zset   ids of all obligations by their birth
+--   linkrow:refresh:<account>:<r> hash   submitted, finished, conclusion:<c>, writeback:<w>
+--   linkrow:outcomes              stream what happened, for the recorder
+--   linkrow:wake:<place>          list   tokens that end a long poll
+--   linkrow:final:<id>            channel a job ended
+-- Our fields of rq:job:<id>
+--   lr_account_id lr_source_id lr_row_id lr_refresh_id lr_kind lr_same lr_created_at
+--   lr_status lr_conclusion lr_outcome lr_skip_reason lr_checked_at lr_device_id
+--   lr_lease_id lr_leased_at lr_deliveries lr_attempts lr_writeback lr_writeback_detail
+
+if redis.replicate_commands then redis.replicate_commands() end
+local call = redis.call
+local clock = call('TIME')
+local NOW = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local GRACE = 3600
+local REFRESH_TTL = 7 * 86400
+local NOBODY = ''
+
+local function stamp(seconds) return string.format('%.6f', seconds) end
+
+local RQ_STATUS = {
+  done = 'finished', invalid = 'finished', skipped = 'finished', expired = 'finished',
+  failed = 'failed', canceled = 'canceled',
+}
+local FINAL = { done = true, failed = true, invalid = true, skipped = true, canceled = true,
+                expired = true }
+
+local function job_key(id) return 'rq:job:' .. id end
+
+local function place_of(queue)       -- links.<place>[.premium][.profile-<name>]
+  return string.match(queue, '^links%.([^.]+)')
+end
+
+local function wake(queue, count)
+  local key = 'linkrow:wake:' .. place_of(queue)
+  for _ = 1, math.min(count, 16) do call('RPUSH', key, '1') end
+  call('LTRIM', key, -64, -1)
+  call('EXPIRE', key, 60)
+end
+
+local function drop_lease(queue, id, lease, device)
+  local member = id .. ':' .. lease
+  local held = call('ZREM', 'linkrow:leases:' .. queue, member)
+  call('ZREM', 'rq:wip:' .. queue, member)
+  call('DEL', 'rq:execution:' .. member)
+  call('ZREM', 'rq:executions:' .. id, lease)
+  if device and device ~= NOBODY then call('SREM', 'linkrow:held:' .. device, member) end
+  return held
+end
+
+local function each_refresh(account, refreshes, visit)
+  for refresh in string.gmatch(refreshes or '', '[^,]+') do
+    local key = 'linkrow:refresh:' .. account .. ':' .. refresh
+    visit(key)
+    call('EXPIRE', key, REFRESH_TTL)
+  end
+end
+
+local function refreshes_of(id, own)
+  local names, seen = {}, {}
+  local function add(name)
+    if name and name ~= '' and not seen[name] then seen[name] = true; names[#names + 1] = name end
+  end
+  add(own)
+  for _, follower in ipairs(call('LRANGE', 'linkrow:followers:' .. id, 0, -1)) do
+    add(string.match(follower, '^([^\n]*)\n'))
+  end
+  return table.concat(names, ',')
+end
+
+-- The one way a job ends. `ending` has: status, conclusion, outcome (JSON or ''), skip_reason,
+-- lease (the winner), device, iso, result (what RQ shows, base64), obligation ('held', 'open', '').
+-- The first write must free memory, so that a full Redis still takes results.
+local function finalise(id, ending)
+  local key = job_key(id)
+  local job = call('HMGET', key, 'origin', 'lr_account_id', 'lr_source_id', 'lr_row_id',
+    'lr_refresh_id', 'lr_lease_id', 'lr_device_id', 'data', 'lr_attempts', 'lr_created_at',
+    'lr_kind')
+  local queue, account, source, row = job[1], job[2], job[3] or '', job[4] or ''
+  if job[6] and job[6] ~= NOBODY then drop_lease(queue, id, job[6], job[7]) end
+  call('ZREM', 'linkrow:expires', id)
+  call('ZREM', 'rq:scheduled:' .. queue, id)
+  if source ~= '' and row ~= '' and call('HGET', 'linkrow:live:' .. source, row) == id then
+    call('HDEL', 'linkrow:live:' .. source, row)
+  end
+  call('SET', 'linkrow:done:' .. id, ending.lease, 'EX', 86400)
+  local obligation = ending.obligation
+  if source == '' or row == '' then obligation = '' end
+  local writeback = obligation ~= '' and 'pending' or 'none'
+  local rq_status = RQ_STATUS[ending.status]
+  call('HSET', key, 'status', rq_status, 'ended_at', ending.iso, 'worker_name', ending.device,
+    'lr_status', ending.status, 'lr_conclusion', ending.conclusion, 'lr_outcome', ending.outcome,
+    'lr_skip_reason', ending.skip_reason, 'lr_checked_at', stamp(NOW),
+    'lr_device_id', ending.device, 'lr_lease_id', NOBODY, 'lr_writeback', writeback)
+  call('ZADD', 'rq:' .. rq_status .. ':' .. queue, math.floor(NOW) + 86400, id)
+  if rq_status ~= 'canceled' then
+    local field = rq_status == 'failed' and 'exc_string' or 'return_value'
+    call('XADD', 'rq:results:' .. id, 'MAXLEN', 10, '*', 'type', rq_status == 'failed' and 2 or 1,
+      'worker_name', ending.device, field, ending.result, 'execution_id', ending.lease,
+      'execution_ended_at', stamp(NOW))
+  end
+  if tonumber(call('GET', 'linkrow:depth:' .. account) or '0') > 0 then
+    call('DECR', 'linkrow:depth:' .. account)
+  end
+  local refreshes = refreshes_of(id, job[5])
+  each_refresh(account, refreshes, function(refresh)
+    call('HINCRBY', refresh, 'finished', 1)
+    call('HINCRBY', refresh, 'conclusion:' .. ending.conclusion, 1)
+    call('HINCRBY', refresh, 'writeback:' .. writeback, 1)
+  end)
+  if obligation ~= '' then
+    local deadline = obligation == 'held' and NOW + ending.obligation_seconds or NOW
+    call('HSET', 'linkrow:obligation:' .. id, 'account_id', account, 'source_id', source,
+      'data', job[8], 'kind', job[11] or 'link', 'status', ending.status,
+      'conclusion', ending.conclusion,
+      'outcome', ending.outcome, 'skip_reason', ending.skip_reason, 'attempts', job[9] or '0',
+      'created_at', job[10], 'checked_at', stamp(NOW), 'result_device', ending.device,
+      'holder', obligation == 'held' and ending.device or NOBODY, 'deliveries', 0,
+      'refreshes', refreshes)
+    call('ZADD', 'linkrow:obligations:' .. source, deadline, id)
+    call('ZADD', 'linkrow:unserved', NOW, id)
+    if obligation == 'open' then wake(queue, 1) end
+  end
+  call('XADD', 'linkrow:outcomes', '*', 'type', 'final', 'job_id', id, 'account_id', account,
+    'at', stamp(NOW), 'status', ending.status, 'conclusion', ending.conclusion,
+    'outcome', ending.outcome, 'skip_reason', ending.skip_reason, 'attempts', job[9] or '0',
+    'device_id', ending.device, 'writeback', writeback)
+  call('PUBLISH', 'linkrow:final:' .. id, ending.status)
+end
+
+-- The row's word is in: the first one stays.
+local function note_writeback(id, state, detail, device)
+  local key = 'linkrow:obligation:' .. id
+  local owed = call('HMGET', key, 'account_id', 'source_id', 'refreshes')
+  if not owed[1] then return false end
+  call('DEL', key)
+  call('ZREM', 'linkrow:obligations:' .. owed[2], id)
+  call('ZREM', 'linkrow:unserved', id)
+  if call('EXISTS', job_key(id)) == 1 then
+    call('HSET', job_key(id), 'lr_writeback', state, 'lr_writeback_detail', detail)
+  end
+  each_refresh(owed[1], owed[3], function(refresh)
+    call('HINCRBY', refresh, 'writeback:pending', -1)
+    call('HINCRBY', refresh, 'writeback:' .. state, 1)
+  end)
+  call('XADD', 'linkrow:outcomes', '*', 'type', 'writeback', 'job_id', id, 'account_id', owed[1],
+    'at', stamp(NOW), 'writeback', state, 'detail', detail, 'device_id', device)
+  return true
+end
+
+-- A lease was lost or given back: the job goes to the front, or ends after too many deliveries.
+local function give_back(id, terms)
+  local key = job_key(id)
+  local job = call('HMGET', key, 'origin', 'lr_lease_id', 'lr_device_id', 'lr_deliveries')
+  drop_lease(job[1], id, job[2], job[3])
+  if tonumber(job[4] or '0') >= terms.max_deliveries then
+    call('HSET', key, 'lr_lease_id', NOBODY)
+    finalise(id, { status = 'failed', conclusion = 'agent_lost', outcome = terms.lost_outcome,
+      skip_reason = '', lease = job[2], device = job[3] or '', iso = terms.iso,
+      result = terms.lost_result, obligation = 'open' })
+    return
+  end
+  call('HSET', key, 'status', 'queued', 'lr_status', 'queued', 'lr_lease_id', NOBODY)
+  call('LPUSH', 'rq:queue:' .. job[1], id)
+  wake(job[1], 1)
+end
+
+-- Every lease of this queue whose deadline has passed.
+local function sweep_leases(queue, terms, limit)
+  local members = call('ZRANGEBYSCORE', 'linkrow:leases:' .. queue, '-inf', NOW, 'LIMIT', 0, limit)
+  for _, member in ipairs(members) do
+    local id, lease = string.match(member, '^([^:]+):(.+)$')
+    local job = call('HMGET', job_key(id), 'lr_lease_id', 'lr_status', 'lr_device_id')
+    if job[1] == lease and not FINAL[job[2]] then
+      give_back(id, terms)
+    else
+      drop_lease(queue, id, lease, job[3])        -- superseded by a later lease, or deleted
+    end
+  end
+  return #members
+end
+
+local function promote_due(queue)
+  for _, id in ipairs(call('ZRANGEBYSCORE', 'rq:scheduled:' .. queue, 0, NOW, 'LIMIT', 0, 500)) do
+    call('ZREM', 'rq:scheduled:' .. queue, id)
+    if call('HGET', job_key(id), 'status') == 'scheduled' then
+      call('HSET', job_key(id), 'status', 'queued')
+      call('RPUSH', 'rq:queue:' .. queue, id)
+    end
+  end
+end
+
+local function expire(id, terms)
+  local queue = call('HGET', job_key(id), 'origin')
+  local needs = string.match(queue, '^links%.[^.]+%.(.+)$')
+  local reason = needs and string.format(terms.unable_reason, needs) or terms.expired_reason
+  finalise(id, { status = 'expired', conclusion = 'job_expired', outcome = '', skip_reason = reason,
+    lease = 'expired', device = '', iso = terms.iso, result = terms.expired_result,
+    obligation = 'open' })
+end
+
+local function claim_source(source, account, device)      -- false: it is another account's
+  local owner = call('GET', 'linkrow:source:' .. source)
+  if owner then return owner == account end
+  call('SET', 'linkrow:source:' .. source, account)
+  call('XADD', 'linkrow:outcomes', '*', 'type', 'source', 'source_id', source,
+    'account_id', account, 'at', stamp(NOW), 'device_id', device)
+  return true
+end
+
+-- nil: go on. Otherwise why not. `backlog_limit` 0 = not asked.
+local function gate(key_id, nonce, timestamp, backlog_limit)
+  local epoch = call('GET', 'linkrow:epoch')
+  if not epoch then return 'rebuilding' end
+  if backlog_limit > 0 and call('XLEN', 'linkrow:outcomes') > backlog_limit then return 'backlog' end
+  if timestamp < tonumber(epoch) then return 'stale' end
+  local ttl = math.max(1, math.ceil(timestamp + 360 - NOW))
+  if not call('SET', 'linkrow:nonce:' .. key_id .. ':' .. nonce, '1', 'NX', 'EX', ttl) then
+    return 'replayed'
+  end
+  return nil
+end

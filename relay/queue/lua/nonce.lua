@@ -1,0 +1,2 @@
+-- The gate of every request but an admission. ARGV: key, nonce, timestamp.
+return gate(ARGV[1], ARGV[2], tonumber(ARGV[3]), 0) or 'ok'

@@ -1,0 +1,25 @@
+-- After a lost Redis: jobs that had not ended wait again. ARGV: 1 shared RQ fields (JSON list),
+-- then ten per job: id, queue, same, data, account, source, row, refresh, created_at, expires_at
+local shared = cjson.decode(ARGV[1])
+local restored = 0
+for at = 1, #ARGV - 1, 10 do
+  local id, queue = ARGV[at + 1], ARGV[at + 2]
+  local account, source, row = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
+  if call('EXISTS', job_key(id), 'linkrow:done:' .. id) == 0 then
+    call('HSET', job_key(id), 'data', ARGV[at + 4], 'origin', queue, 'status', 'queued',
+      'lr_account_id', account, 'lr_source_id', source, 'lr_row_id', row,
+      'lr_refresh_id', ARGV[at + 8], 'lr_kind', 'link', 'lr_same', ARGV[at + 3],
+      'lr_status', 'queued', 'lr_created_at', ARGV[at + 9], unpack(shared))
+    call('RPUSH', 'rq:queue:' .. queue, id)
+    call('SADD', 'rq:queues', 'rq:queue:' .. queue)
+    call('ZADD', 'linkrow:expires', ARGV[at + 10], id)
+    if source ~= '' and row ~= '' then call('HSET', 'linkrow:live:' .. source, row, id) end
+    each_refresh(account, ARGV[at + 8], function(refresh)
+      call('HINCRBY', refresh, 'submitted', 1)
+    end)
+    call('INCR', 'linkrow:depth:' .. account)
+    wake(queue, 1)
+    restored = restored + 1
+  end
+end
+return restored

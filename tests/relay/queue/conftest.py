@@ -1,0 +1,159 @@
+"""A broker on a real, empty Redis whose life has begun, and small words for what happens to it."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import redis as redis_py
+from rq import Queue
+from rq.job import Job
+
+from relay.queue.broker import Admission, Broker, Caller, Limits, QueueSettings
+from wire.models import (
+    ErrorDetail,
+    Held,
+    Hop,
+    JobRequest,
+    Lease,
+    LeaseRequest,
+    Outcome,
+    RenewRequest,
+    Report,
+)
+from wire.vocab import Conclusion, HopKind, JobStatus
+
+NOW = 1_795_200_000
+LANDED = Outcome(
+    status=JobStatus.DONE,
+    conclusion=Conclusion.VALID,
+    final_url="https://shop.example/",
+    http_status=200,
+    hops=[Hop(url="https://trk.example/", status=302, kind=HopKind.HTTP, ms=12, ip="192.0.2.1")],
+)
+NO_ANSWER = Outcome(
+    status=JobStatus.FAILED,
+    conclusion=Conclusion.TIMEOUT,
+    error=ErrorDetail(code="timeout", detail="no answer within 15 seconds"),
+)
+DEAD_NAME = Outcome(
+    status=JobStatus.FAILED,
+    conclusion=Conclusion.TLS_ERROR,
+    error=ErrorDetail(code="tls_error", detail="the certificate is not right"),
+)
+
+
+def link(row_id: str | None = "r_1", **more: Any) -> JobRequest:
+    given = {"tracking_url": "https://trk.example/a", "source_id": "src_a", "row_id": row_id}
+    return JobRequest(**(given | more))
+
+
+@dataclass
+class World:
+    """One relay's queue, seen by callers and devices of two accounts."""
+
+    redis: Any
+    broker: Broker
+    _nonces: Iterator[int] = field(default_factory=itertools.count)
+
+    def caller(self, account: str = "acct_a", device: str | None = None, **more: Any) -> Caller:
+        given: dict[str, Any] = {
+            "account_id": account,
+            "key_id": f"lrk_{account[5:]}",
+            "timestamp": NOW,
+            "nonce": f"nonce-{next(self._nonces):012d}",
+            "device_id": device,
+            "body_sha256": "00",
+        }
+        return Caller(**(given | more))
+
+    def admit(
+        self,
+        *jobs: JobRequest,
+        key: str | None = None,
+        limits: Limits = Limits(),
+        caller: Caller | None = None,
+    ) -> Admission:
+        caller = caller or self.caller()
+        return self.broker.admit(
+            caller,
+            jobs,
+            route="POST /v1/jobs",
+            limits=limits,
+            idempotency_key=caller.nonce if key is None else key,
+        )
+
+    def lease(
+        self,
+        *sources: str,
+        device: str = "dev_1",
+        max: int = 50,
+        account: str = "acct_a",
+        **more: Any,
+    ) -> list[Lease]:
+        ask = LeaseRequest(max=max, sources=list(sources) or ["src_a"], **more)
+        return self.broker.lease(self.caller(account, device), ask)
+
+    def report(self, lease: Lease, outcome: Outcome = LANDED, device: str = "dev_1") -> Any:
+        reports = [Report(job_id=lease.job_id, lease_id=lease.lease_id, outcome=outcome)]
+        return self.broker.report(self.caller(device=device), reports)[0]
+
+    def renew(
+        self, *leases: Lease, device: str = "dev_1", owed: list[str] | None = None
+    ) -> list[str]:
+        held = [Held(job_id=lease.job_id, lease_id=lease.lease_id) for lease in leases]
+        ask = RenewRequest(leases=held, writebacks=owed or [])
+        return [each.state for each in self.broker.renew(self.caller(device=device), ask).leases]
+
+    def job(self, job_id: str, account: str = "acct_a") -> Any:
+        return self.broker.job(account, job_id)
+
+    def rq(self, job_id: str) -> Job:
+        return Job.fetch(job_id, connection=self.redis, serializer="json")
+
+    def queue(self, name: str = "links.src_a") -> Queue:
+        return Queue(name, connection=self.redis, serializer="json")
+
+    def let_leases_run_out(self, queue: str = "links.src_a") -> None:
+        for member in self.redis.zrange(f"linkrow:leases:{queue}", 0, -1):
+            self.redis.zadd(f"linkrow:leases:{queue}", {member: 1})
+
+    def let_retries_fall_due(self, queue: str = "links.src_a") -> None:
+        for member in self.redis.zrange(f"rq:scheduled:{queue}", 0, -1):
+            self.redis.zadd(f"rq:scheduled:{queue}", {member: 1})
+
+    def let_jobs_expire(self) -> None:
+        for member in self.redis.zrange("linkrow:expires", 0, -1):
+            self.redis.zadd("linkrow:expires", {member: 1})
+
+    def let_obligations_fall_due(self, source: str = "src_a") -> None:
+        for member in self.redis.zrange(f"linkrow:obligations:{source}", 0, -1):
+            self.redis.zadd(f"linkrow:obligations:{source}", {member: 1})
+
+    def events(self) -> list[dict[str, str]]:
+        return [
+            {name.decode(): value.decode() for name, value in fields.items()}
+            for _, fields in self.redis.xrange("linkrow:outcomes")
+        ]
+
+    def endings(self) -> list[tuple[str, str]]:
+        return [(e["job_id"], e["conclusion"]) for e in self.events() if e["type"] == "final"]
+
+
+@pytest.fixture
+def world(redis: "redis_py.Redis") -> World:
+    broker = Broker(redis, settings=QueueSettings(), chance=lambda: 0.5)
+    broker.rebuild(sources=(), quotas=(), unfinished=(), owed=())
+    redis.set("linkrow:epoch", NOW - 10)
+    return World(redis=redis, broker=broker)
+
+
+@pytest.fixture
+def new_link() -> Callable[..., JobRequest]:
+    return link
+
+
+@pytest.fixture
+def outcomes() -> dict[str, Outcome]:
+    return {"landed": LANDED, "no answer": NO_ANSWER, "bad certificate": DEAD_NAME}
