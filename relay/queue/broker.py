@@ -330,8 +330,13 @@ class Broker:
         ask: LeaseRequest,
         *,
         clock: Callable[[], float] = time.monotonic,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> list[Lease]:
-        """Work for a device, as soon as there is some within ``wait_seconds``."""
+        """Work for a device, as soon as there is some within ``wait_seconds``.
+
+        *is_wanted* is asked before every further look: an agent that was killed while it waited
+        (its connection is closed) must not be handed work that nobody will do.
+        """
         until = clock() + ask.wait_seconds
         places = _places(caller, ask)
         while True:
@@ -343,7 +348,13 @@ class Broker:
             # gone to an agent that could not use it.
             pause = min(left, _SLICE_SECONDS, due + 0.005 if due is not None else left)
             with _ours():
-                self.redis.blpop([f"linkrow:wake:{place}" for place in places], max(pause, 0.01))
+                token: Any = self.redis.blpop(
+                    [f"linkrow:wake:{place}" for place in places], max(pause, 0.01)
+                )
+                if not is_wanted():
+                    if token:
+                        self.redis.rpush(*token)  # it was meant for somebody who is still there
+                    return []
 
     def _lease(self, caller: Caller, ask: LeaseRequest) -> tuple[list[Lease], float | None]:
         places = _places(caller, ask)

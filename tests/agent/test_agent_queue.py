@@ -312,3 +312,24 @@ def test_a_machine_that_starts_again_takes_up_what_it_held(broker, sheet, machin
     eventually(lambda: writeback(broker, job) is Writeback.WRITTEN)
 
     assert sheet.written == [("r_1", "https://one.example/")]
+
+
+def test_a_poll_whose_asker_is_gone_takes_no_work_with_it(broker, machine, sheet):
+    gone = QueueRelay(broker, "gone")
+    ask = models.LeaseRequest(sources=[SOURCE], wait_seconds=20)
+    taken: list[models.Lease] = []
+    poll = threading.Thread(
+        target=lambda: taken.extend(
+            broker.lease_waiting(gone.caller(), ask, is_wanted=lambda: False)
+        )
+    )
+    poll.start()
+    eventually(lambda: broker.redis.info("clients")["blocked_clients"] == 1)
+    (job,) = submit(broker, "r_1")
+    poll.join(20)
+
+    machine("one")
+    eventually(lambda: writeback(broker, job) is Writeback.WRITTEN)
+
+    assert taken == []
+    assert sheet.written == [("r_1", "https://one.example/")]
