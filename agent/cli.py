@@ -252,8 +252,9 @@ def _stopping(*, watches_stdin: bool) -> Iterator[threading.Event]:
             pass
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), on_signal)
     if watches_stdin:
         threading.Thread(target=watch, name="stdin", daemon=True).start()
     yield stop

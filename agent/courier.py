@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _MAX_BYTES = 900_000  # below the relay's 1 MiB
 _MAX_WRITEBACKS = 500
+# Statuses that are about what was sent; anything else is about the relay and passes.
+_MALFORMED: Final = frozenset({400, 413, 422})
 _OUTAGE: Final = Patience(first_pause=0.2, longest_pause=10.0)
 
 Thing = TypeVar("Thing")
@@ -185,7 +187,7 @@ class Courier(threading.Thread):
         try:
             send(batch)
         except Refused as error:
-            if not error.permanent or self._is_fatal(error):
+            if error.status not in _MALFORMED:
                 raise
             if len(batch) == 1:
                 logger.warning("the relay will never take one result: %s", error)

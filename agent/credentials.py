@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from wire.signing import Credentials
 
 SERVICE: Final = "linkrow"
 FILE_NAME: Final = "device.json"
+
+_KEY_ID = re.compile(r"lrk_[A-Za-z0-9]{8,64}", re.ASCII)
 
 
 class KeyStore(Protocol):
@@ -36,13 +39,19 @@ def find(
     Half a key in the environment, or a file that others may read, is an error and not passed over:
     whoever put it there believes that it is used.
     """
-    return (
+    found = (
         from_environ(environ)
         or _from_store(relay, store)
         or from_file(home / "agent" / FILE_NAME)
         or from_file(home / "relay" / FILE_NAME)
         or _none(home)
     )
+    # It names a file of ours and stands in headers: nothing but what the relay gives out.
+    if not _KEY_ID.fullmatch(found.key_id):
+        raise CredentialsUnusable(
+            "the environment, the key store or the file", "expected lrk_ and letters or digits"
+        )
+    return found
 
 
 def from_environ(environ: Mapping[str, str]) -> Credentials | None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Final, Self
 import platformdirs
 
 from agent.errors import BadSetting
+from wire import ids
 
 DEFAULT_RELAY: Final = "http://127.0.0.1:8790"
+
+_SOURCE_ID = re.compile(ids.SOURCE_ID, re.ASCII)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -61,6 +65,8 @@ class Settings:
             problems.append(f"--file {file}: there is no such file")
         if file is None and (source_id or columns):
             problems.append("--source-id and --column need --file")
+        if source_id is not None and not _SOURCE_ID.fullmatch(source_id):
+            problems.append(f"--source-id {source_id}: expected src_ and letters or digits")
         if problems:
             raise BadSetting(tuple(problems))
         folder = home or home_of(environ)

@@ -80,6 +80,13 @@ def test_half_a_key_in_the_environment_is_a_mistake(tmp_path, name):
         credentials.find(half, tmp_path, relay=RELAY, store=NoStore())
 
 
+def test_a_key_that_no_relay_gave_out_is_said_before_it_names_a_file(tmp_path):
+    environ = ENVIRON | {"LINKROW_DEVICE_KEY": "../../etc/passwd"}
+
+    with pytest.raises(CredentialsUnusable, match="lrk_"):
+        credentials.find(environ, tmp_path, relay=RELAY, store=NoStore())
+
+
 @pytest.mark.skipif(os.name != "posix", reason="rights are POSIX'")
 def test_a_file_that_others_may_read_is_not_used(tmp_path):
     path = tmp_path / "agent" / "device.json"

@@ -15,10 +15,11 @@ def test_every_problem_is_named_at_once(tmp_path):
             allow_private=["10.0.0.1/8", "☃"],
             cafile=tmp_path / "ca.pem",
             file=tmp_path / "links.csv",
+            source_id="../../etc",
             columns=["tracking_url"],
         )
 
-    assert len(error.value.problems) == 5
+    assert len(error.value.problems) == 6
 
 
 def test_an_option_wins_over_the_environment_and_that_over_the_own_relay(tmp_path):
