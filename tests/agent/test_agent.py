@@ -101,6 +101,9 @@ class World:
         self.events: list[str] = []
         self.stop = threading.Event()
         self.lands_at_once = True
+        self.is_deaf_to_results = False
+        self.unheard = 0
+        self.polls = 0
         self.final_url = "https://a.example/"
 
     def note(self, text: str) -> None:
@@ -152,6 +155,10 @@ class World:
 
     def results(self, ask: models.ResultsRequest) -> models.ResultsAnswer:
         self._hear()
+        if self.is_deaf_to_results:
+            with self.changed:
+                self.unheard += 1
+            raise DOWN
         answers = []
         for each in ask.results:
             number = int(each.job_id[-12:])
@@ -198,6 +205,7 @@ class World:
 
     def poll(self, timeout: float) -> list[Resolved]:
         with self.changed:
+            self.polls += 1
             if not self.landed:
                 self.changed.wait(timeout)
             landed, self.landed = self.landed, []
@@ -357,12 +365,15 @@ def test_what_an_earlier_process_left_comes_first_then_its_leases_go_back(world,
 def test_nothing_is_leased_before_the_relay_heard_what_the_spool_holds(world, start):
     with Spool(world.path) as spool:
         spool.add([report(1)])
-    world.error = DOWN
+    world.is_deaf_to_results = True
     world.queue.append(lease(2))
 
     running = start()
-    world.wait_until(running.thread.is_alive)
-    world.error = None
+    world.wait_until(lambda: world.unheard >= 2)
+    world.now += 30
+    world.wait_until(lambda: world.unheard >= 3)
+    assert "release all" not in world.log
+    world.is_deaf_to_results = False
     world.wait_for("confirm 2 written")
 
     assert running.end() == 0
@@ -469,6 +480,8 @@ def test_a_full_disk_stops_leasing_loses_nothing_and_passes(world, start):
     world.queue.append(lease(2))
     world.now += 21
     world.wait_for("renew 1")
+    polls = world.polls
+    world.wait_until(lambda: world.polls > polls + 20)
     assert "report 1" not in world.log
     assert "walk 2" not in world.log
 
