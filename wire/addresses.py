@@ -96,25 +96,16 @@ _GLOBAL_UNICAST_6: Final = ipaddress.IPv6Network("2000::/3")
 _ISATAP: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 _SPECIAL_USE: Final = frozenset(
-    "alt arpa corp example home internal intranet invalid lan local localdomain localhost mail"
-    " onion private svc test".split()
+    ["alt", "arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost", "mail", "onion", "private", "svc", "test"]
 )
 
 _METADATA_NAMES: Final = frozenset(
-    "instance-data instance-data.ec2.internal metadata metadata.amazonaws.com"
-    " metadata.azure.internal metadata.goog metadata.google.internal metadata.hetzner.cloud"
-    " metadata.oraclecloud.com metadata.packet.net metadata.platformequinix.com"
-    " metadata.tencentyun.com rancher-metadata".split()
+    ["instance-data", "instance-data.ec2.internal", "metadata", "metadata.amazonaws.com", "metadata.azure.internal", "metadata.goog", "metadata.google.internal", "metadata.hetzner.cloud", "metadata.oraclecloud.com", "metadata.packet.net", "metadata.platformequinix.com", "metadata.tencentyun.com", "rancher-metadata"]
 )
 
 _BAD_PORTS: Final = frozenset(
     int(port)
-    for port in (
-        "0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110"
-        " 111 113 115 117 119 123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531"
-        " 532 540 548 554 556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190"
-        " 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080"
-    ).split()
+    for port in ["0", "1", "7", "9", "11", "13", "15", "17", "19", "20", "21", "22", "23", "25", "37", "42", "43", "53", "69", "77", "79", "87", "95", "101", "102", "103", "104", "109", "110", "111", "113", "115", "117", "119", "123", "135", "137", "139", "143", "161", "179", "389", "427", "465", "512", "513", "514", "515", "526", "530", "531", "532", "540", "548", "554", "556", "563", "587", "601", "636", "989", "990", "993", "995", "1719", "1720", "1723", "2049", "3659", "4045", "4190", "5060", "5061", "6000", "6566", "6665", "6666", "6667", "6668", "6669", "6679", "6697", "10080"]
 )
 
 

@@ -44,6 +44,7 @@ class Model(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=False,
+        loc_by_alias=False,
         strict=False,
     )
 

@@ -25,6 +25,14 @@ NONCE_HEADER: Final = "Linkrow-Nonce"
 SIGNATURE_HEADER: Final = "Linkrow-Signature"
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotent-Replayed"
+HEADERS: Final = (
+    KEY_HEADER,
+    TIMESTAMP_HEADER,
+    NONCE_HEADER,
+    IDEMPOTENCY_HEADER,
+    SIGNATURE_HEADER,
+)
+"""Every header that has to do with a signature."""
 
 _KEY = re.compile(r"lrk_[A-Za-z0-9]{8,64}", re.ASCII)
 _TIMESTAMP = re.compile(r"[1-9][0-9]{9}", re.ASCII)

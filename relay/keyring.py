@@ -1,0 +1,51 @@
+"""Keys and their plans, at most a second old."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from relay.ledger.ledger import KeyRecord, Ledger
+from relay.secret_box import SecretBox
+
+MAX_AGE_SECONDS: Final = 1.0
+_MAX_ENTRIES: Final = 10_000
+
+
+class Keyring:
+    """Looks keys up in the ledger and remembers them for a second, the unknown ones too.
+
+    So a revoked key ends within a second in every process, and a ledger that is gone is noticed
+    within one: then ``find`` raises LedgerUnavailable, for nobody can say what is still allowed.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        box: SecretBox,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._ledger = ledger
+        self._box = box
+        self._clock = clock
+        self._now = now
+        self._known: OrderedDict[str, tuple[float, KeyRecord | None]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, key_id: str) -> KeyRecord | None:
+        """The key, or None if there is none that may be used."""
+        with self._lock:
+            remembered = self._known.get(key_id)
+            if remembered and self._clock() - remembered[0] < MAX_AGE_SECONDS:
+                return remembered[1]
+            asked_at = self._clock()
+            record = self._ledger.key(key_id, box=self._box, now=self._now())
+            self._known[key_id] = (asked_at, record)
+            self._known.move_to_end(key_id)
+            if len(self._known) > _MAX_ENTRIES:
+                self._known.popitem(last=False)
+            return record

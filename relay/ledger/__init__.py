@@ -1,0 +1,1 @@
+"""The books: every acknowledged job from admission on, in SQL."""

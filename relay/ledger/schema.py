@@ -1,0 +1,147 @@
+"""The ledger's tables. A change here is a new file in ``migrations/versions``."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_ID = String(64)
+
+# Times are unix seconds (float) on Redis' clock for jobs, on the relay's for everything else.
+plans = Table(
+    "plans",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("rows_per_day", Integer),  # NULL: no limit
+    Column("max_depth", Integer),
+    Column("history_days", Integer),
+    Column("api_links", Boolean, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", _ID, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("plan", String(40), ForeignKey("plans.name"), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("device_id", _ID, primary_key=True),
+    Column("account_id", _ID, ForeignKey("accounts.account_id"), nullable=False, index=True),
+    Column("name", String(200), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", _ID, primary_key=True),
+    Column("account_id", _ID, ForeignKey("accounts.account_id"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("device_id", _ID, ForeignKey("devices.device_id")),
+    Column("scopes", String(400), nullable=False),  # separated by spaces
+    Column("name", String(200), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+key_secrets = Table(
+    "key_secrets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key_id", _ID, ForeignKey("keys.key_id"), nullable=False, index=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("master_key_version", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),  # NULL: until revoked
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("source_id", _ID, primary_key=True),
+    Column("account_id", _ID, nullable=False, index=True),
+    Column("device_id", _ID),
+    Column("created_at", Double, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("account_id", _ID, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("source_id", _ID),
+    Column("row_id", String(255)),
+    Column("refresh_id", _ID),
+    Column("request", Text, nullable=False),  # JSON of wire.models.JobRequest
+    # Who signed it.
+    Column("key_id", _ID, nullable=False),
+    Column("signed_at", BigInteger, nullable=False),
+    Column("nonce", _ID, nullable=False),
+    Column("body_sha256", String(64), nullable=False),
+    Column("admitted_by", _ID),  # the device, if it was one
+    Column("created_at", Double, nullable=False),
+    # How it ended; hop evidence is in the outcome (JSON of wire.models.Outcome).
+    Column("status", String(16), nullable=False),
+    Column("conclusion", String(40)),
+    Column("outcome", Text),
+    Column("final_url", Text),
+    Column("previous_final_url", Text),
+    Column("destination_changed", Boolean),
+    Column("skip_reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("device_id", _ID),
+    Column("checked_at", Double),
+    Column("writeback", String(16), nullable=False),
+    Column("writeback_detail", Text, nullable=False),
+    Index(None, "account_id", "created_at", "job_id"),
+    Index(None, "account_id", "source_id", "row_id"),
+    Index(None, "account_id", "refresh_id"),
+    Index(None, "account_id", "status"),
+    Index(None, "writeback"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("account_id", _ID, index=True),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(80), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+unreadable_events = Table(
+    "unreadable_events",
+    metadata,
+    Column("entry_id", String(64), primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("fields", Text, nullable=False),
+)

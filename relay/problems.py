@@ -1,0 +1,79 @@
+"""One table from errors to refusals, and the answer that carries them."""
+
+import logging
+from typing import Final
+
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from relay.errors import LedgerError
+from relay.queue import errors as queue
+from relay.refusals import Refusal, refuse
+from wire.errors import Malformed
+
+logger = logging.getLogger(__name__)
+
+_CODES: Final[dict[type[queue.QueueError], str]] = {
+    queue.NonceReplayed: "nonce_replayed",
+    queue.SignedBeforeEpoch: "stale_timestamp",
+    queue.IdempotencyKeyReused: "idempotency_key_reused",
+    queue.QueueFull: "queue_full",
+    queue.QuotaExceeded: "quota_exceeded",
+    queue.UnknownSource: "not_found",
+    queue.AlreadyFinal: "already_final",
+    queue.RecorderBehind: "recorder_behind",
+    queue.Rebuilding: "rebuilding",
+    queue.RedisUnsafe: "redis_unsafe",
+    queue.RedisUnavailable: "redis_unavailable",
+}
+
+_HTTP: Final = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+}
+
+
+def refusal_of(error: Exception) -> Refusal | None:
+    """The refusal that *error* means to a caller, or None for what should not have happened."""
+    match error:
+        case Refusal():
+            return error
+        case queue.QueueError() if type(error) in _CODES:
+            return refuse(_CODES[type(error)], str(error), retry_after=error.retry_after)
+        case LedgerError():
+            # The sentence may name a host or a file: that is for the log, not for strangers.
+            logger.error("ledger: %s", error)
+            return refuse("ledger_unavailable", "the ledger does not answer", retry_after=2)
+        case Malformed():
+            return refuse("invalid_request", str(error))
+        case HTTPException() if error.code in _HTTP:
+            return refuse(_HTTP[error.code], error.name)
+        case HTTPException() if error.code is not None and error.code < 500:
+            return refuse("invalid_request", error.name)
+    return None
+
+
+def answer_problems(app: Flask) -> None:
+    """Let *app* turn every error into a problem; no traceback, no secret ever leaves."""
+
+    @app.errorhandler(Exception)
+    def on_error(error: Exception) -> Response:
+        refusal = refusal_of(error)
+        if refusal is None:
+            logger.exception("request %s failed", g.request_id)
+            refusal = refuse("internal_error", "this is our fault; the log has the request_id")
+        return problem_response(refusal)
+
+
+def problem_response(refusal: Refusal) -> Response:
+    """The answer that carries *refusal*."""
+    response = Response(
+        refusal.body(g.request_id),
+        status=refusal.problem.status,
+        content_type="application/problem+json",
+    )
+    if refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, refusal.retry_after))
+    return response

@@ -1,0 +1,129 @@
+"""Write the books: drain the outcome stream into the ledger. Killed anywhere, it resumes.
+
+An entry is acknowledged only after its commit, so it is read again after a crash between the two;
+the ledger keeps what stands. One recorder is active at a time; another one waits for its lock.
+"""
+
+import logging
+import secrets
+import threading
+from typing import Any, Final
+
+import redis as redis_py
+
+from relay.errors import LedgerError
+from relay.events import GROUP, STREAM, UnreadableEvent, decode
+from relay.ledger.ledger import Entry, Ledger
+from relay.queue.broker import Broker
+from relay.queue.errors import RedisUnavailable
+
+logger = logging.getLogger(__name__)
+
+BATCH: Final = 500
+_LOCK: Final = "linkrow:lock:recorder"
+_LOCK_MS: Final = 15_000
+_CONSUMER: Final = "recorder"
+_BLOCK_MS: Final = 1000
+_PAUSE_SECONDS: Final = 1.0
+
+_TAKE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2]); return 1
+end
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+return 0
+"""
+_DROP = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
+
+
+class Recorder:
+    """Moves events from Redis into the ledger, in order, each at least once and so once."""
+
+    def __init__(self, broker: Broker, ledger: Ledger) -> None:
+        self._broker = broker
+        self._redis: Any = broker.redis
+        self._ledger = ledger
+        self._token = secrets.token_hex(8)
+        self._take = self._redis.register_script(_TAKE)
+        self._drop = self._redis.register_script(_DROP)
+
+    def run(self, stop: threading.Event) -> None:
+        """Until *stop*; then until the stream is empty."""
+        while not stop.is_set():
+            try:
+                if not self.step(block_ms=_BLOCK_MS):
+                    stop.wait(0 if self._is_active() else _PAUSE_SECONDS)
+            except (LedgerError, RedisUnavailable, redis_py.exceptions.RedisError) as error:
+                logger.warning("the recorder waits: %s", error)
+                stop.wait(_PAUSE_SECONDS)
+        try:
+            self.drain()
+        except (LedgerError, RedisUnavailable, redis_py.exceptions.RedisError) as error:
+            logger.warning("the recorder stops with events left: %s", error)
+        finally:
+            self.release()
+
+    def drain(self) -> int:
+        """Book everything there is now. How many entries."""
+        total = 0
+        while count := self.step(block_ms=None):
+            total += count
+        return total
+
+    def step(self, *, block_ms: int | None) -> int:
+        """Book one batch. How many entries; 0 when there are none, or another recorder is active."""
+        if not self._is_active():
+            return 0
+        # What was read and not acknowledged (by us, before a crash) comes first.
+        entries = self._read("0", None) or self._read(">", block_ms)
+        if not entries:
+            return 0
+        recorded = self._ledger.record([_entry(entry_id, fields) for entry_id, fields in entries])
+        entry_ids = [entry_id for entry_id, _ in entries]
+        with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xack(STREAM, GROUP, *entry_ids)
+            pipe.xdel(STREAM, *entry_ids)
+            pipe.execute()
+        self._broker.forget(recorded.ended)
+        if recorded.unreadable:
+            logger.error("%d events could not be read and were set aside", recorded.unreadable)
+        return len(entries)
+
+    def release(self) -> None:
+        """Let another recorder take over at once."""
+        try:
+            self._drop(keys=[_LOCK], args=[self._token])
+        except redis_py.exceptions.RedisError:
+            logger.info("the recorder's lock runs out by itself")
+
+    def _is_active(self) -> bool:
+        return bool(self._take(keys=[_LOCK], args=[self._token, _LOCK_MS]))
+
+    def _read(self, start: str, block_ms: int | None) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        try:
+            answer = self._redis.xreadgroup(
+                GROUP, _CONSUMER, {STREAM: start}, count=BATCH, block=block_ms
+            )
+        except redis_py.exceptions.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            self._redis.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+            return []
+        if not answer:
+            return []
+        streams = answer.items() if isinstance(answer, dict) else answer
+        found: list[tuple[bytes, dict[bytes, bytes]]] = []
+        for _, entries in streams:
+            # redis-py nests one level deeper under RESP3.
+            flat = entries[0] if entries and isinstance(entries[0], list) else entries
+            found += [(entry_id, fields or {}) for entry_id, fields in flat]
+        return found
+
+
+def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
+    try:
+        return Entry(entry_id=entry_id.decode(), event=decode(fields))
+    except UnreadableEvent as error:
+        return Entry(entry_id=entry_id.decode(), event=error, raw=repr(fields))

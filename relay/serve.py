@@ -1,0 +1,101 @@
+"""Serve the app over HTTP with gunicorn: threads, keep-alive, and an end when our parent ends."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any, Final
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from relay.app import create_app
+from relay.config import Config
+from relay.keyring import Keyring
+from relay.services import services
+from relay.views.gates import Parts
+
+logger = logging.getLogger(__name__)
+
+_KEEP_ALIVE_SECONDS: Final = 75
+_GRACE_SECONDS: Final = 4
+_MAX_REQUEST_LINE: Final = 8190  # gunicorn's own limit
+
+
+class _Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn, configured here instead of by a file or the environment."""
+
+    def __init__(self, load: Callable[[], Flask], options: dict[str, Any]) -> None:
+        self._load = load
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+        if "control_socket_disable" in self.cfg.settings:
+            # Newer versions open a socket in the home folder for a tool of theirs.
+            self.cfg.set("control_socket_disable", True)
+
+    def load(self) -> Flask:
+        return self._load()
+
+
+def serve(
+    config: Config, *, listener: socket.socket | None = None, until_stdin_closes: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT. *listener* is a socket that listens already.
+
+    *config* must name a Redis. Never returns: gunicorn ends the process.
+    """
+    bind: Iterable[str] = [
+        f"fd://{listener.detach()}" if listener else f"{_bracketed(config.host)}:{config.port}"
+    ]
+    options = {
+        "bind": bind,
+        "workers": config.workers,
+        "worker_class": "gthread",
+        "threads": config.threads,
+        "keepalive": _KEEP_ALIVE_SECONDS,
+        "graceful_timeout": _GRACE_SECONDS,
+        "timeout": 60,
+        "worker_connections": 1000,
+        "limit_request_line": _MAX_REQUEST_LINE,
+        "limit_request_fields": 60,
+        "backlog": 512,
+        "accesslog": None,
+        "errorlog": "-",
+        "loglevel": "warning",
+        "proc_name": "linkrow-relay",
+    }
+    if until_stdin_closes:
+        threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
+    _Server(lambda: _load(config), options).run()
+
+
+def _load(config: Config) -> Flask:
+    """The app of one worker, with connections of its own."""
+    stack = ExitStack()  # ends with the process
+    parts = stack.enter_context(services(config))
+    return create_app(
+        Parts(
+            broker=parts.broker,
+            ledger=parts.ledger,
+            keyring=Keyring(parts.ledger, parts.box),
+            allow_unsafe_redis=config.allow_unsafe_redis,
+            max_waiting=max(1, config.threads * 3 // 4),
+        )
+    )
+
+
+def _watch_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
