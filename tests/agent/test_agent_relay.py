@@ -1,65 +1,105 @@
-"""The agent's loop against the real queue in a real Redis: fences, leases and obligations."""
+"""The agent's loop against the real service over HTTP and a real Redis: fences and obligations."""
 
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from agent.agent import Agent, Duty
 from agent.resolver import Resolved, Task
 from agent.spool import Spool
 from agent.writeback import Pace
 from connector.errors import ConnectorError
+from connector.relay_client import Patience, RelayClient
 from connector.source import Change, Written
-from relay.queue.broker import Broker, Caller, Limits, QueueSettings
+from relay.app import create_app
+from relay.ledger.ledger import KeyRecord, Plan
+from relay.queue.broker import Broker, Caller, QueueSettings
+from relay.views.gates import Parts
 from wire import models
-from wire.vocab import Conclusion, JobStatus, Writeback
+from wire.signing import Credentials
+from wire.vocab import Conclusion, JobStatus, KeyKind, Scope, Writeback
 
 SOURCE = "src_a"
 ACCOUNT = "acc_1"
 
 
-class QueueRelay:
-    """What a relay's agent endpoints do, without HTTP between."""
+class Keys:
+    """Every device's key; all of one account."""
 
-    def __init__(self, broker: Broker, device: str) -> None:
-        self.broker = broker
-        self.device = device
-
-    def caller(self) -> Caller:
-        return Caller(
+    def find(self, key_id: str) -> KeyRecord | None:
+        return KeyRecord(
+            key_id=key_id,
             account_id=ACCOUNT,
-            key_id="lrk_test0000",
-            device_id=self.device,
-            timestamp=int(time.time()),
-            nonce=secrets.token_urlsafe(16),
-            body_sha256="0" * 64,
+            kind=KeyKind.DEVICE,
+            device_id="dev_" + key_id.removeprefix("lrk_"),
+            scopes=frozenset(Scope),
+            plan=Plan(name="pro", rows_per_day=None, max_depth=None, api_links=True),
+            secrets=("secret of " + key_id,),
         )
 
-    def lease(self, ask: models.LeaseRequest) -> models.LeaseAnswer:
-        leases = self.broker.lease_waiting(self.caller(), ask)
-        settings = self.broker.settings
-        return models.LeaseAnswer(
-            leases=leases,
-            lease_seconds=settings.lease_seconds,
-            renew_seconds=settings.renew_seconds,
+
+class Relay:
+    """The real service over HTTP on loopback; it can go away and come back."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        parts = Parts(broker=broker, ledger=None, keyring=Keys(), max_waiting=8)
+        self._app = create_app(parts)
+        self._port = 0
+        self._server: BaseWSGIServer | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        server = make_server(
+            "127.0.0.1", self._port, self._app, threaded=True, request_handler=_Handler
         )
+        server.daemon_threads = True
+        self._server, self._port = server, server.server_port
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
-    def renew(self, ask: models.RenewRequest) -> models.RenewAnswer:
-        return self.broker.renew(self.caller(), ask)
+    def stop(self) -> None:
+        """No new connection and no answer on an old one: as if killed."""
+        assert self._server
+        self._server.shutdown()
+        self._server.server_close()
+        for connection in list(_Handler.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._server = None
 
-    def results(self, ask: models.ResultsRequest) -> models.ResultsAnswer:
-        return models.ResultsAnswer(results=self.broker.report(self.caller(), ask.results))
+    def client(self, device: str) -> RelayClient:
+        key_id = f"lrk_{device:0<8}"
+        credentials = Credentials(key_id=key_id, secret="secret of " + key_id)
+        return RelayClient(self.url, credentials, patience=Patience(attempts=1))
 
-    def writebacks(self, ask: models.WritebacksRequest) -> models.WritebacksAnswer:
-        noted = self.broker.note_writebacks(self.caller(), ask.writebacks)
-        return models.WritebacksAnswer(writebacks=noted)
 
-    def release(self, ask: models.ReleaseRequest) -> models.ReleaseAnswer:
-        return models.ReleaseAnswer(released=self.broker.release(self.caller(), ask))
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    connections: ClassVar[set[socket.socket]] = set()
+
+    def setup(self) -> None:
+        super().setup()
+        self.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.connections.discard(self.connection)
+        with suppress(OSError):
+            super().finish()
+
+    def log(self, kind: str, message: str, *args: object) -> None:
+        pass
 
 
 class Sheet:
@@ -124,9 +164,8 @@ class Walker:
 class Machine:
     """One device with its agent, its spool and its walker."""
 
-    def __init__(self, broker: Broker, folder: Path, device: str, sheet: Sheet, *, is_open: bool):
-        self.now = 0.0
-        self.relay = QueueRelay(broker, device)
+    def __init__(self, relay: Relay, folder: Path, device: str, sheet: Sheet, *, is_open: bool):
+        self.relay = relay.client(device)
         self.walker = Walker(f"https://{device}.example/", is_open=is_open)
         self.spool = Spool(folder / device / "spool.sqlite3")
         self.stop = threading.Event()
@@ -153,6 +192,7 @@ class Machine:
         self.thread.join(20)
         assert not self.thread.is_alive()
         self.spool.close()
+        self.relay.close()
 
 
 @pytest.fixture
@@ -169,11 +209,18 @@ def sheet() -> Sheet:
 
 
 @pytest.fixture
-def machine(broker: Broker, sheet: Sheet, tmp_path: Path) -> Iterator[Callable[..., Machine]]:
+def relay(broker: Broker) -> Iterator[Relay]:
+    relay = Relay(broker)
+    yield relay
+    relay.stop()
+
+
+@pytest.fixture
+def machine(relay: Relay, sheet: Sheet, tmp_path: Path) -> Iterator[Callable[..., Machine]]:
     started: list[Machine] = []
 
     def start(device: str, *, sheet: Sheet = sheet, is_open: bool = True) -> Machine:
-        started.append(Machine(broker, tmp_path, device, sheet, is_open=is_open))
+        started.append(Machine(relay, tmp_path, device, sheet, is_open=is_open))
         return started[-1]
 
     yield start
@@ -182,21 +229,17 @@ def machine(broker: Broker, sheet: Sheet, tmp_path: Path) -> Iterator[Callable[.
             each.end()
 
 
-def submit(broker: Broker, *rows: str, **more: str) -> list[str]:
+def submit(relay: Relay, *rows: str, **more: str) -> list[str]:
     jobs = [
         models.JobRequest(
             tracking_url=f"https://t.example/{row}", source_id=SOURCE, row_id=row, **more
         )
         for row in rows
     ]
-    admission = broker.admit(
-        QueueRelay(broker, "dev_caller").caller(),
-        jobs,
-        route="POST /v1/jobs",
-        idempotency_key=secrets.token_hex(8),
-        limits=Limits(),
-    )
-    return [job.job_id for job in admission.jobs]
+    caller = relay.client("caller")
+    answer = caller.submit(jobs, idempotency_key=secrets.token_hex(8))
+    caller.close()
+    return [job.job_id for job in answer.jobs]
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -211,8 +254,8 @@ def writeback(broker: Broker, job_id: str) -> Writeback | None:
     return job.writeback if job else None
 
 
-def test_every_row_gets_its_answer_and_the_relay_hears_of_it(broker, sheet, machine):
-    jobs = submit(broker, *(f"r_{number}" for number in range(30)))
+def test_every_row_gets_its_answer_and_the_relay_hears_of_it(broker, relay, sheet, machine):
+    jobs = submit(relay, *(f"r_{number}" for number in range(30)))
 
     machine("one")
     eventually(lambda: all(writeback(broker, job) is Writeback.WRITTEN for job in jobs))
@@ -220,8 +263,8 @@ def test_every_row_gets_its_answer_and_the_relay_hears_of_it(broker, sheet, mach
     assert sorted(sheet.written) == sorted((f"r_{n}", "https://one.example/") for n in range(30))
 
 
-def test_a_machine_that_slept_too_long_does_not_spoil_the_row(broker, sheet, machine):
-    (job,) = submit(broker, "r_1")
+def test_a_machine_that_slept_too_long_does_not_spoil_the_row(broker, relay, sheet, machine):
+    (job,) = submit(relay, "r_1")
     sleeper = machine("sleeper", is_open=False)
     eventually(lambda: bool(sleeper.walker.walking))
     # Asleep: no renewal, no poll; the process knows nothing of it.
@@ -236,13 +279,13 @@ def test_a_machine_that_slept_too_long_does_not_spoil_the_row(broker, sheet, mac
     assert sheet.written == [("r_1", "https://awake.example/")]
 
 
-def test_a_superseded_job_is_stopped_and_never_written(broker, sheet, machine):
-    submit(broker, "r_1")
+def test_a_superseded_job_is_stopped_and_never_written(broker, relay, sheet, machine):
+    submit(relay, "r_1")
     agent = machine("one", is_open=False)
     eventually(lambda: bool(agent.walker.walking))
     old = next(iter(agent.walker.walking))
 
-    (newer,) = submit(broker, "r_1", expected_domain="one.example")
+    (newer,) = submit(relay, "r_1", expected_domain="one.example")
     eventually(lambda: agent.walker.canceled == [old])
     agent.walker.gate.set()
     eventually(lambda: writeback(broker, newer) is Writeback.WRITTEN)
@@ -251,9 +294,9 @@ def test_a_superseded_job_is_stopped_and_never_written(broker, sheet, machine):
 
 
 def test_a_row_its_machine_cannot_write_is_written_by_another_without_a_second_walk(
-    broker, sheet, machine
+    broker, relay, sheet, machine
 ):
-    (job,) = submit(broker, "r_1")
+    (job,) = submit(relay, "r_1")
     first = machine("first", sheet=LockedSheet())
     eventually(lambda: writeback(broker, job) is Writeback.PENDING and len(first.spool) == 1)
     first.end()
@@ -265,8 +308,10 @@ def test_a_row_its_machine_cannot_write_is_written_by_another_without_a_second_w
     assert not second.walker.walking
 
 
-def test_a_row_that_is_owed_stays_with_its_machine_while_that_is_alive(broker, sheet, machine):
-    (job,) = submit(broker, "r_1")
+def test_a_row_that_is_owed_stays_with_its_machine_while_that_is_alive(
+    broker, relay, sheet, machine
+):
+    (job,) = submit(relay, "r_1")
     mine = LockedSheet()
     first = machine("first", sheet=mine)
     eventually(lambda: writeback(broker, job) is Writeback.PENDING)
@@ -288,9 +333,9 @@ def test_a_row_that_is_owed_stays_with_its_machine_while_that_is_alive(broker, s
     assert sheet.written == [("r_1", "https://first.example/")]
 
 
-def test_links_given_back_at_the_end_are_taken_at_once(broker, sheet, machine):
+def test_links_given_back_at_the_end_are_taken_at_once(broker, relay, sheet, machine):
     broker.settings = QueueSettings(lease_seconds=600, renew_seconds=200)
-    (job,) = submit(broker, "r_1")
+    (job,) = submit(relay, "r_1")
     first = machine("first", is_open=False)
     eventually(lambda: bool(first.walker.walking))
     first.end()
@@ -301,11 +346,11 @@ def test_links_given_back_at_the_end_are_taken_at_once(broker, sheet, machine):
     assert sheet.written == [("r_1", "https://second.example/")]
 
 
-def test_a_machine_that_starts_again_takes_up_what_it_held(broker, sheet, machine, tmp_path):
+def test_a_machine_that_starts_again_takes_up_what_it_held(broker, relay, sheet, machine):
     broker.settings = QueueSettings(lease_seconds=600, renew_seconds=200)
-    (job,) = submit(broker, "r_1")
+    (job,) = submit(relay, "r_1")
     # Killed after leasing: nothing was given back, and the lease would last ten minutes.
-    lost = QueueRelay(broker, "one").lease(models.LeaseRequest(sources=[SOURCE]))
+    lost = relay.client("one").lease(models.LeaseRequest(sources=[SOURCE]))
     assert [lease.job_id for lease in lost.leases] == [job]
 
     machine("one")
@@ -314,18 +359,33 @@ def test_a_machine_that_starts_again_takes_up_what_it_held(broker, sheet, machin
     assert sheet.written == [("r_1", "https://one.example/")]
 
 
-def test_a_poll_whose_asker_is_gone_takes_no_work_with_it(broker, machine, sheet):
-    gone = QueueRelay(broker, "gone")
+def test_the_relay_goes_away_and_comes_back_and_every_row_is_right(broker, relay, sheet, machine):
+    jobs = submit(relay, *(f"r_{number}" for number in range(30)))
+    one = machine("one", is_open=False)
+    eventually(lambda: len(one.walker.walking) == 30)
+
+    relay.stop()
+    one.walker.gate.set()
+    eventually(lambda: len(one.spool) == 30)
+    assert sheet.written == []
+    relay.start()
+    eventually(lambda: all(writeback(broker, job) is Writeback.WRITTEN for job in jobs))
+
+    assert sorted(sheet.written) == sorted((f"r_{n}", "https://one.example/") for n in range(30))
+
+
+def test_a_poll_whose_asker_is_gone_takes_no_work_with_it(broker, relay, machine, sheet):
+    gone = Caller(
+        account_id=ACCOUNT, key_id="lrk_gone0000", timestamp=int(time.time()), nonce="n" * 20
+    )
     ask = models.LeaseRequest(sources=[SOURCE], wait_seconds=20)
     taken: list[models.Lease] = []
     poll = threading.Thread(
-        target=lambda: taken.extend(
-            broker.lease_waiting(gone.caller(), ask, is_wanted=lambda: False)
-        )
+        target=lambda: taken.extend(broker.lease_waiting(gone, ask, is_wanted=lambda: False))
     )
     poll.start()
     eventually(lambda: broker.redis.info("clients")["blocked_clients"] == 1)
-    (job,) = submit(broker, "r_1")
+    (job,) = submit(relay, "r_1")
     poll.join(20)
 
     machine("one")
