@@ -18,7 +18,7 @@ import platformdirs
 from rich.console import Console
 
 from connector import demo as demo_module
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, RelayNotStarted
 from connector.relay_client import RelayError
 from connector.run import Exit, Options, Screen
 from connector.run import run as run_file
@@ -35,7 +35,9 @@ def home_of(environ: Mapping[str, str]) -> Path:
     return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("linkrow"))
 
 
-def _columns(context: click.Context, option: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+def _columns(
+    context: click.Context, option: click.Parameter, given: Sequence[str]
+) -> dict[str, str]:
     columns: dict[str, str] = {}
     for pair in given:
         ours, equals, theirs = pair.partition("=")
@@ -71,7 +73,7 @@ def _networks(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("linkrow"), prog_name="linkrow")
 def main() -> None:
-    """Where does every tracking link in a sheet really land now?
+    """Find out where every tracking link in a sheet really lands now.
 
     Try it:  linkrow demo        Your own file:  linkrow run links.csv
     """
@@ -114,7 +116,7 @@ def run(
     quiet: bool,
     in_json: bool,
 ) -> None:
-    """Check every link in FILE (a CSV) and write the answers into its rows.
+    r"""Check every link in FILE (a CSV) and write the answers into its rows.
 
     \b
     Exit codes:
@@ -174,7 +176,9 @@ def _stopping() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield stop
     finally:
@@ -186,6 +190,8 @@ def _stopping() -> Iterator[threading.Event]:
 def _errors_as_lines(*, in_json: bool) -> Iterator[None]:
     try:
         yield
+    except RelayNotStarted as error:
+        _fail(Exit.REFUSED, code=error.code, sentence=str(error), in_json=in_json)
     except ConnectorError as error:
         _fail(Exit.BAD_INPUT, code=error.code, sentence=str(error), in_json=in_json)
     except RelayError as error:

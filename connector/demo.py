@@ -63,9 +63,7 @@ def template() -> bytes:
     return (Path(__file__).parents[1] / "sheet_templates" / "links.csv").read_bytes()
 
 
-def demo(
-    home: Path, *, environ: Mapping[str, str], screen: Screen, stop: threading.Event
-) -> Shown:
+def demo(home: Path, *, environ: Mapping[str, str], screen: Screen, stop: threading.Event) -> Shown:
     """Run the whole of Linkrow once in the folder *home*, which is emptied first.
 
     Raises what ``run`` raises, and AlreadyRunning when a demo is going on.
@@ -178,5 +176,3 @@ def as_json(shown: Shown) -> dict[str, object]:
             for row in shown.rows
         ],
     }
-
-

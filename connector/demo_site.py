@@ -72,7 +72,9 @@ LINKS = (
         expected_domain="localhost",
     ),
     DemoLink(row_id="demo-06", offer_name="Six hops", path="/go/six", expects=Conclusion.VALID),
-    DemoLink(row_id="demo-07", offer_name="Moved for good", path="/r/301", expects=Conclusion.VALID),
+    DemoLink(
+        row_id="demo-07", offer_name="Moved for good", path="/r/301", expects=Conclusion.VALID
+    ),
     DemoLink(row_id="demo-08", offer_name="Found", path="/r/302", expects=Conclusion.VALID),
     DemoLink(row_id="demo-09", offer_name="See other", path="/r/303", expects=Conclusion.VALID),
     DemoLink(row_id="demo-10", offer_name="Temporary", path="/r/307", expects=Conclusion.VALID),

@@ -1,4 +1,4 @@
-"""The main job: a file's rows become signed jobs, an agent of our own works them, rows come back."""
+"""The main job: a file's rows become signed jobs, our own agent works them, rows come back."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from connector import intake
 from connector.csv_file import CsvFile
@@ -171,7 +171,7 @@ class _RelayLink:
         self._client: RelayClient | None = None
         self.credentials = Credentials(key_id="", secret="")
 
-    def __enter__(self) -> "_RelayLink":
+    def __enter__(self) -> Self:
         try:
             self._open()
         except BaseException:

@@ -176,5 +176,3 @@ def as_json(summary: Summary) -> dict[str, object]:
         "trouble": summary.trouble,
         "exit": Exit(summary.exit).name.lower(),
     }
-
-

@@ -68,7 +68,7 @@ class Revision(Protocol):
         """See *row*; every row is seen, in order, before the first is decided."""
 
     def decide(self, row: Row) -> Cells | None:
-        """What to put into *row*, or None to leave it. ``row_id`` may be filled where it is blank."""
+        """What to put into *row*, or None to leave it; a blank ``row_id`` may be filled."""
 
 
 class Source(Protocol):

@@ -1,0 +1,212 @@
+"""What can go wrong with rows and where they are kept.
+
+ConnectorError
+    FileNotFound
+    NotAFile
+    UnsupportedFile
+    EmptyFile
+    NoHeader
+    MissingColumn
+    DuplicateColumn
+    BadText
+    UnclosedQuote
+    RecordTooLong
+    Unreadable
+    NotWritable
+    DiskFull
+    Locked
+    ChangedUnderneath
+    AlreadyRunning
+    RelayNotStarted
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class ConnectorError(Exception):
+    """Base of all. The sentence says what is so and what to do; *code* is for machines."""
+
+    code = "connector_error"
+    permanent = True
+
+
+class FileNotFound(ConnectorError):
+    """There is no such file."""
+
+    code = "file_not_found"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"there is no file {path}")
+        self.path = path
+
+
+class NotAFile(ConnectorError):
+    """A folder, a device or the like."""
+
+    code = "not_a_file"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is not a file")
+        self.path = path
+
+
+class UnsupportedFile(ConnectorError):
+    """A kind of file that cannot be worked on."""
+
+    code = "unsupported_file"
+
+    def __init__(self, path: Path, advice: str) -> None:
+        super().__init__(f"{path} is no CSV file; {advice}")
+        self.path = path
+
+
+class EmptyFile(ConnectorError):
+    """Nothing is in it."""
+
+    code = "empty_file"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is empty; it needs a header row and a column with links")
+        self.path = path
+
+
+class NoHeader(ConnectorError):
+    """There are lines, but all of them are blank."""
+
+    code = "no_header"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} has no header row; it needs one that names a column with links")
+        self.path = path
+
+
+class MissingColumn(ConnectorError):
+    """A column that is needed is not there."""
+
+    code = "missing_column"
+
+    def __init__(self, column: str, wanted: str, headings: Sequence[str]) -> None:
+        found = ", ".join(repr(heading[:40]) for heading in headings[:30] if heading) or "none"
+        super().__init__(
+            f"no column is headed {wanted!r}; the headings are {found}; "
+            f"say which one it is: --column {column}=HEADING"
+        )
+        self.column = column
+        self.headings = tuple(headings)
+
+
+class DuplicateColumn(ConnectorError):
+    """Two columns have the heading of one of ours."""
+
+    code = "duplicate_column"
+
+    def __init__(self, column: str, heading: str) -> None:
+        super().__init__(
+            f"two columns are headed {heading!r}; rename one, "
+            f"or say which one is meant: --column {column}=HEADING"
+        )
+        self.column = column
+
+
+class BadText(ConnectorError):
+    """The bytes are no text in any encoding we know."""
+
+    code = "bad_text"
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} is no text file ({why}); export it anew as CSV")
+        self.path = path
+
+
+class UnclosedQuote(ConnectorError):
+    """A quoted cell never ends."""
+
+    code = "unclosed_quote"
+
+    def __init__(self, row: int) -> None:
+        super().__init__(f"the quote that opens in row {row} is never closed; nothing was changed")
+        self.row = row
+
+
+class RecordTooLong(ConnectorError):
+    """A row is longer than any row can be; likely a quote that is closed far too late."""
+
+    code = "record_too_long"
+
+    def __init__(self, row: int) -> None:
+        super().__init__(f"row {row} is over 8 MiB long; is a quote not closed there?")
+        self.row = row
+
+
+class Unreadable(ConnectorError):
+    """The system does not let us read it."""
+
+    code = "unreadable"
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} cannot be read: {why}")
+        self.path = path
+
+
+class NotWritable(ConnectorError):
+    """The system does not let us write it, now."""
+
+    code = "not_writable"
+    permanent = False
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} cannot be written ({why}); is it open in another program?")
+        self.path = path
+
+
+class DiskFull(ConnectorError):
+    """There is no room for the new file; the old one stands."""
+
+    code = "disk_full"
+    permanent = False
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"there is no room to write {path}; it is unchanged")
+        self.path = path
+
+
+class Locked(ConnectorError):
+    """Another Linkrow process is writing it."""
+
+    code = "locked"
+    permanent = False
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"another Linkrow process is writing {path}")
+        self.path = path
+
+
+class ChangedUnderneath(ConnectorError):
+    """Somebody saves the file again and again while we want to write."""
+
+    code = "changed_underneath"
+    permanent = False
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is being changed all the time; try again when it rests")
+        self.path = path
+
+
+class AlreadyRunning(ConnectorError):
+    """A run over this file is going on."""
+
+    code = "already_running"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"another run is working on {path}; let it finish, or stop it")
+        self.path = path
+
+
+class RelayNotStarted(ConnectorError):
+    """Our own relay did not come up."""
+
+    code = "relay_not_started"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"no relay: {why}")

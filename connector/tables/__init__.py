@@ -1,0 +1,1 @@
+"""Bytes to records and back, pure: nothing here opens a file."""

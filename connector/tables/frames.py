@@ -1,0 +1,36 @@
+"""pandas frames over records: every cell is text, nothing is turned into a number or NaN."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import pandas as pd
+
+from connector.tables.tokenizer import Record, value
+
+
+def frames(
+    rows: Iterable[Record], headings: Sequence[str], *, size: int = 10_000
+) -> Iterator[pd.DataFrame]:
+    """*rows* in frames of at most *size*; short rows are padded, cells beyond the headings kept.
+
+    A heading that stands twice gets ``.1``, ``.2`` behind it, so that every column has a name.
+    """
+    names = _unique(headings)
+    source = (row for row in rows if not row.is_blank)
+    while batch := list(islice(source, size)):
+        width = max(len(names), *(len(row.cells) for row in batch))
+        columns = [*names, *(f"column {number}" for number in range(len(names) + 1, width + 1))]
+        cells = [
+            [value(cell) for cell in row.cells] + [""] * (width - len(row.cells)) for row in batch
+        ]
+        yield pd.DataFrame(cells, columns=columns, dtype=str)
+
+
+def _unique(headings: Sequence[str]) -> list[str]:
+    seen: dict[str, int] = {}
+    names = []
+    for heading in headings:
+        count = seen.get(heading, -1) + 1
+        seen[heading] = count
+        names.append(f"{heading}.{count}" if count else heading)
+    return names
