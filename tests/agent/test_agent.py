@@ -15,7 +15,7 @@ from agent.agent import Agent, Duty
 from agent.resolver import Resolved, Task
 from agent.spool import Accepted, Settled, Spool
 from agent.writeback import Pace
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, Locked
 from connector.relay_client import Refused, RelayError, Unreachable
 from connector.source import Change, Written
 from wire import models
@@ -417,7 +417,7 @@ def test_results_wait_on_disk_while_the_relay_is_away(world, start):
 
 def test_leases_and_owed_rows_are_renewed_together(world, start):
     world.lands_at_once = False
-    world.write_error = ConnectorError("locked")
+    world.write_error = Locked(Path("links.csv"))
     world.queue.extend([lease(1), lease(2, JobKind.WRITEBACK)])
     running = start()
     world.wait_for("walk 1")
@@ -509,7 +509,7 @@ def test_stopping_finishes_what_lands_in_time_and_gives_back_the_rest(world, sta
 
 
 def test_a_file_that_is_locked_to_the_end_is_written_by_the_next_process(world, start):
-    world.write_error = ConnectorError("locked")
+    world.write_error = Locked(Path("links.csv"))
     world.queue.append(lease(1))
     running = start()
     world.wait_for("report 1")

@@ -16,8 +16,8 @@ from agent.agent import Agent, Duty
 from agent.resolver import Resolved, Task
 from agent.spool import Spool
 from agent.writeback import Pace
-from connector.errors import ConnectorError
-from connector.relay_client import Patience, RelayClient
+from connector.errors import Locked
+from connector.relay_client import Patience, RelayClient, Unreachable
 from connector.source import Change, Written
 from relay.app import create_app
 from relay.ledger.ledger import KeyRecord, Plan
@@ -120,7 +120,7 @@ class LockedSheet(Sheet):
     """The same rows, seen from a machine where somebody has the file open."""
 
     def write(self, changes: Sequence[Change]) -> list[Written]:
-        raise ConnectorError("somebody has the file open")
+        raise Locked(Path(self.name))
 
 
 class Walker:
@@ -249,6 +249,10 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def asleep(ask: object) -> None:
+    raise Unreachable("http://relay", "the machine sleeps")
+
+
 def writeback(broker: Broker, job_id: str) -> Writeback | None:
     job = broker.job(ACCOUNT, job_id)
     return job.writeback if job else None
@@ -268,7 +272,7 @@ def test_a_machine_that_slept_too_long_does_not_spoil_the_row(broker, relay, she
     sleeper = machine("sleeper", is_open=False)
     eventually(lambda: bool(sleeper.walker.walking))
     # Asleep: no renewal, no poll; the process knows nothing of it.
-    sleeper.agent._renew_all = lambda: None
+    sleeper.relay.lease = sleeper.relay.renew = asleep
     sleeper.agent._clock = lambda: 0.0
     machine("awake")
     eventually(lambda: writeback(broker, job) is Writeback.WRITTEN)

@@ -1,16 +1,19 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from agent.spool import Accepted, Settled
 from agent.writeback import Pace, SourceWriter, batch_of
-from connector.errors import ConnectorError
+from connector.errors import FileNotFound, Locked
 from connector.source import Change, Written
 from wire.models import JobAnswer
 from wire.vocab import CheckStatus, Conclusion, JobStatus, Writeback
 
+FILE = Path("links.csv")
+LOCKED, GONE = Locked(FILE), FileNotFound(FILE)
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 JOB = "6a1f3f0e-0000-5000-8000-0000000000{:02}"
 
@@ -32,14 +35,6 @@ def accepted(
         checked_at=NOW + timedelta(minutes=minutes),
     )
     return Accepted(lease_id="1-aaaaaaaa", job=job)
-
-
-class Locked(ConnectorError):
-    permanent = False
-
-
-class Gone(ConnectorError):
-    permanent = True
 
 
 class Keeper:
@@ -214,9 +209,7 @@ def test_at_the_end_nothing_waits_for_its_pace(desk):
     desk.wait_for(1)
 
 
-@pytest.mark.parametrize(
-    "error", [Locked("locked"), Gone("saving"), PermissionError(13, "in use")], ids=repr
-)
+@pytest.mark.parametrize("error", [LOCKED, GONE, PermissionError(13, "in use")], ids=repr)
 def test_a_locked_file_is_tried_again_and_nothing_is_lost(desk, error):
     desk.keeper.failures = [error] * 2
     desk.start(Pace(first_pause=0.001, longest_pause=0.002)).put([accepted(1)])
@@ -228,12 +221,12 @@ def test_a_locked_file_is_tried_again_and_nothing_is_lost(desk, error):
 
 
 def test_results_that_come_while_the_file_is_locked_are_written_with_the_others(desk):
-    desk.keeper.always = Locked("a person has it open")
+    desk.keeper.always = LOCKED
     writer = desk.start(QUICK)
     writer.put([accepted(1)])
     until(lambda: desk.keeper.tries > 5)
     writer.put([accepted(2)])
-    assert writer.trouble == "a person has it open"
+    assert writer.trouble == str(LOCKED)
 
     desk.keeper.always = None
     desk.wait_for(2)
@@ -243,17 +236,17 @@ def test_results_that_come_while_the_file_is_locked_are_written_with_the_others(
 
 
 def test_a_file_that_stays_away_is_given_up_with_a_reason(desk):
-    desk.keeper.always = Gone("links.csv is gone")
+    desk.keeper.always = GONE
     desk.start(QUICK).put([accepted(1)])
 
     desk.wait_for(1)
 
     assert desk.settled[0].report.writeback == "failed"
-    assert desk.settled[0].report.detail == "links.csv is gone"
+    assert desk.settled[0].report.detail == "there is no file links.csv"
 
 
 def test_a_writer_that_is_stopped_keeps_what_it_could_not_write(desk):
-    desk.keeper.always = Locked("locked")
+    desk.keeper.always = LOCKED
     writer = desk.start(QUICK)
     writer.put([accepted(1)])
     until(lambda: desk.keeper.tries > 2)
