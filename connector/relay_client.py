@@ -106,8 +106,8 @@ class NotARelay(RelayError):
         )
         self.url = url
         self.status = status
-        # A gateway whose relay is just away says 502 in HTML; a website says 200.
-        self.permanent = status < 500 and status not in (408, 429)
+        # A gateway whose relay is just away says 502 in HTML; a website says 200, 404 or 501.
+        self.permanent = status not in (408, 425, 429, 500) and not (502 <= status <= 504)
 
 
 class Refused(RelayError):

@@ -291,6 +291,7 @@ def test_a_refusal_knows_whether_asking_again_can_help(site, client_of, code, st
         (Answer(404, b'{"message":"no"}', "application/json"), True),
         (Answer(301, b"", "text/html", {"Location": "http://127.0.0.1:1/"}), True),
         (Answer(200, b"", ""), True),
+        (Answer(501, b"<html>Unsupported method</html>", "text/html"), True),
         (Answer(502, b"<html>Bad Gateway</html>", "text/html"), False),
     ],
     ids=[
@@ -302,6 +303,7 @@ def test_a_refusal_knows_whether_asking_again_can_help(site, client_of, code, st
         "another service",
         "a redirect",
         "nothing",
+        "a plain file server",
         "a gateway whose relay is away",
     ],
 )
