@@ -3,10 +3,9 @@
 ``judge`` reads a URL and, if given, what its name resolves to. ``judge_address`` is asked once more
 with the address that a socket is about to connect to: only that verdict counts, because a name
 may resolve to something else a moment later.
-
-The tables are our own: ``ipaddress.is_global`` is wrong for many ranges on Python 3.11. Sources: the
-IANA special-purpose registries for IPv4 and IPv6, RFC 6761, RFC 8375, RFC 9476, the bad ports of
-https://fetch.spec.whatwg.org/#port-blocking, and the metadata services of the cloud vendors.
+The tables are our own: ``ipaddress.is_global`` is wrong for many ranges on Python 3.11. Sources:
+the IANA special-purpose registries for IPv4 and IPv6, RFC 6761, RFC 8375, RFC 9476, the bad ports
+of https://fetch.spec.whatwg.org/#port-blocking, and the metadata services of the cloud vendors.
 """
 
 import ipaddress
@@ -38,7 +37,7 @@ def _refuse(reason: str) -> Verdict:
 
 
 MAX_LENGTH: Final = 2048
-"""What a URL may have unless the caller says otherwise; links of rows may have ``urls.MAX_LENGTH``."""
+"""What a URL may have unless the caller says otherwise; a row's link may be longer."""
 
 # The first network that holds an address names the reason.
 _REFUSED_4: Final = tuple(
@@ -96,16 +95,29 @@ _GLOBAL_UNICAST_6: Final = ipaddress.IPv6Network("2000::/3")
 _ISATAP: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 _SPECIAL_USE: Final = frozenset(
-    ["alt", "arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost", "mail", "onion", "private", "svc", "test"]
+    """
+    alt arpa corp example home internal intranet invalid lan local localdomain localhost mail
+    onion private svc test
+    """.split()  # noqa: SIM905 - a table, to be read as one
 )
 
 _METADATA_NAMES: Final = frozenset(
-    ["instance-data", "instance-data.ec2.internal", "metadata", "metadata.amazonaws.com", "metadata.azure.internal", "metadata.goog", "metadata.google.internal", "metadata.hetzner.cloud", "metadata.oraclecloud.com", "metadata.packet.net", "metadata.platformequinix.com", "metadata.tencentyun.com", "rancher-metadata"]
+    """
+    instance-data instance-data.ec2.internal metadata metadata.amazonaws.com
+    metadata.azure.internal metadata.goog metadata.google.internal metadata.hetzner.cloud
+    metadata.oraclecloud.com metadata.packet.net metadata.platformequinix.com
+    metadata.tencentyun.com rancher-metadata
+    """.split()  # noqa: SIM905
 )
 
 _BAD_PORTS: Final = frozenset(
     int(port)
-    for port in ["0", "1", "7", "9", "11", "13", "15", "17", "19", "20", "21", "22", "23", "25", "37", "42", "43", "53", "69", "77", "79", "87", "95", "101", "102", "103", "104", "109", "110", "111", "113", "115", "117", "119", "123", "135", "137", "139", "143", "161", "179", "389", "427", "465", "512", "513", "514", "515", "526", "530", "531", "532", "540", "548", "554", "556", "563", "587", "601", "636", "989", "990", "993", "995", "1719", "1720", "1723", "2049", "3659", "4045", "4190", "5060", "5061", "6000", "6566", "6665", "6666", "6667", "6668", "6669", "6679", "6697", "10080"]
+    for port in """
+    0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111
+    113 115 117 119 123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540
+    548 554 556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061
+    6000 6566 6665 6666 6667 6668 6669 6679 6697 10080
+    """.split()  # noqa: SIM905
 )
 
 
@@ -185,7 +197,7 @@ def _judge_name(link: Link, url: str, allow: Sequence[Network]) -> Verdict:
     name = link.host.removesuffix(".")
     if name in _METADATA_NAMES:
         return _refuse("cloud_metadata")
-    if name == "localhost" and allow:
+    if link.host == "localhost" and allow:
         return ACCEPT
     if name.rpartition(".")[2] in _SPECIAL_USE:
         return _refuse("special_use_name")
@@ -207,6 +219,6 @@ def _judge_answers(
     refused = next((verdict for verdict in verdicts if not verdict.ok), None)
     if refused is None:
         return ACCEPT
-    if link.host.removesuffix(".") == "localhost" and any(verdict.ok for verdict in verdicts):
+    if link.host == "localhost" and any(verdict.ok for verdict in verdicts):
         return ACCEPT
     return _refuse(f"resolves_to_{refused.reason}")

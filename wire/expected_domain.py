@@ -1,4 +1,4 @@
-"""Whether a landing page is where it was expected: hosts, subdomains, exact hosts, path prefixes."""
+"""Whether a landing page is where it was expected: hosts, subdomains, path prefixes."""
 
 import re
 from dataclasses import dataclass

@@ -338,7 +338,7 @@ class WritebacksAnswer(Model):
 
 
 class ReleaseRequest(Model):
-    """Give work back: the named *leases*, or with *all* everything this device holds of *sources*."""
+    """Give work back: the named *leases*; with *all*, what this device holds of *sources*."""
 
     leases: Annotated[list[Held], Field(max_length=10_000)] = []
     all: bool = False
