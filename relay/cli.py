@@ -64,7 +64,7 @@ _stdin = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("linkrow"), prog_name="linkrow-relay")
 def main() -> None:
-    """Run the relay: the service that takes signed jobs and hands them to agents.
+    r"""Run the relay: the service that takes signed jobs and hands them to agents.
 
     \b
     Exit codes: 0 stopped, 2 bad settings, 3 already running, 4 Redis,

@@ -28,7 +28,7 @@ class Config:
     workers: int = 1
     threads: int = 32
     allow_unsafe_redis: bool = False
-    queue: QueueSettings = QueueSettings()
+    queue: QueueSettings = field(default_factory=QueueSettings)
 
     @classmethod
     def from_env(

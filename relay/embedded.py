@@ -112,7 +112,7 @@ class EmbeddedRedis:
             stdin=subprocess.DEVNULL if on_linux else subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent if on_linux else None,
+            preexec_fn=_die_with_parent if on_linux else None,  # noqa: PLW1509 - one prctl
             start_new_session=True,
         )
         write_json(self._note, {"socket": str(socket), "pid": self._process.pid})

@@ -62,7 +62,7 @@ def answer_problems(app: Flask) -> None:
     def on_error(error: Exception) -> Response:
         refusal = refusal_of(error)
         if refusal is None:
-            logger.exception("request %s failed", g.request_id)
+            logger.error("request %s failed", g.request_id, exc_info=error)
             refusal = refuse("internal_error", "this is our fault; the log has the request_id")
         return problem_response(refusal)
 

@@ -73,7 +73,7 @@ class Recorder:
         return total
 
     def step(self, *, block_ms: int | None) -> int:
-        """Book one batch. How many entries; 0 when there are none, or another recorder is active."""
+        """Book one batch. How many entries; 0 if there are none or another recorder is active."""
         if not self._is_active():
             return 0
         # What was read and not acknowledged (by us, before a crash) comes first.

@@ -1,4 +1,4 @@
-"""``linkrow-relay up``: Redis, service, clock and recorder as one thing that starts and stops whole.
+"""``linkrow-relay up``: Redis, service, clock and recorder start and stop as one thing.
 
 Every child watches a pipe from us and ends when it closes, so nothing outlives us, however we end.
 """

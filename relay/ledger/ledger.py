@@ -81,7 +81,7 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What one transaction of the recorder changed. *ended*: jobs whose ending stands in the books."""
+    """What one transaction changed. *ended*: jobs whose ending now stands in the books."""
 
     admitted: int
     ended: tuple[str, ...]
@@ -142,7 +142,7 @@ class Ledger:
         wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
         if found != wanted:
             raise LedgerNotMigrated(
-                f"the ledger's tables are at version {found or 'none'}, this Linkrow needs {wanted}; "
+                f"the ledger is at version {found or 'none'}, this Linkrow needs {wanted}; "
                 "run linkrow-relay init"
             )
 
@@ -296,7 +296,7 @@ class Ledger:
     # The recorder.
 
     def record(self, entries: Sequence[Entry]) -> Recorded:
-        """Put *entries* down in one transaction. What stands already stays: replays change nothing."""
+        """Put *entries* down in one transaction. What stands stays: replays change nothing."""
         events = [entry.event for entry in entries]
         admitted = [row for event in events if isinstance(event, Admitted) for row in _rows(event)]
         finals = [_ending(event) for event in events if isinstance(event, FinalEvent)]
