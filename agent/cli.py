@@ -21,7 +21,7 @@ from rich.text import Text
 from agent import credentials as device_key
 from agent import doctor as doctor_module
 from agent.agent import Agent, Duty
-from agent.errors import AgentError, SpoolBusy, SpoolError
+from agent.errors import AgentError, BadSetting, SpoolBusy, SpoolError
 from agent.events import Events
 from agent.resolver import Resolved, Resolver, resolve
 from agent.settings import Settings
@@ -31,6 +31,8 @@ from connector.errors import ConnectorError
 from connector.registry import Registry
 from connector.relay_client import Patience, RelayClient, RelayError
 from connector.source import Source
+from wire.errors import Malformed
+from wire.expected_domain import parse as parse_expectation
 from wire.models import Outcome
 
 _IN_FLIGHT = 256
@@ -160,6 +162,10 @@ def resolve_command(
     """
     with _errors_as_lines():
         settings = Settings.from_options(os.environ, allow_private=allow_private, cafile=cafile)
+        try:
+            parse_expectation(expected_domain)
+        except Malformed as error:
+            raise BadSetting((f"--expected-domain {expected_domain}: {error.why}",)) from error
         resolved = resolve(
             url,
             expected_domain=expected_domain,

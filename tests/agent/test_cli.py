@@ -145,11 +145,12 @@ def test_people_see_every_hop_as_it_is(agent, site):
     [
         (("resolve", "http://a.example/", "--allow-private", "10.0.0.1/8"), 2, "10.0.0.1/8"),
         (("resolve", "http://a.example/", "--cafile", "/no/such.pem"), 2, "no such file"),
+        (("resolve", "http://a.example/", "--expected-domain", "a:b:c"), 2, "--expected-domain"),
         (("run",), 2, "no_credentials"),
         (("run", "--file", "/no/such.csv"), 2, "no such file"),
         (("run", "--relay", "nonsense"), 4, "bad_relay_url"),
     ],
-    ids=["no network", "no certificates", "no key", "no file", "no address"],
+    ids=["no network", "no certificates", "no domain", "no key", "no file", "no address"],
 )
 def test_what_cannot_be_used_is_said_in_one_line_with_a_code(agent, arguments, code, says):
     key = {} if says == "no_credentials" else KEY
