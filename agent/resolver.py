@@ -65,6 +65,7 @@ class _Walk:
     hops: list[Hop] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     seen: dict[str, list[frozenset[str]]] = field(default_factory=dict)
+    cookies: frozenset[str] = frozenset()
     host: str = ""
     is_asking: bool = False
 
@@ -240,7 +241,8 @@ class Resolver:
         answer = Answer(url=walk.link.href, status=exchange.status, headers=exchange.headers)
         match next_step(answer):
             case Follow(url, kind):
-                self._follow(walk, url, kind)
+                has_new_cookies = any(name == "set-cookie" for name, _ in exchange.headers)
+                self._follow(walk, url, kind, has_new_cookies=has_new_cookies)
             case Land(flag):
                 if flag:
                     walk.flags.append(flag)
@@ -256,7 +258,7 @@ class Resolver:
             case Stop(word, target):
                 self._stop(walk, word, target)
 
-    def _follow(self, walk: _Walk, url: str, kind: HopKind) -> None:
+    def _follow(self, walk: _Walk, url: str, kind: HopKind, *, has_new_cookies: bool) -> None:
         if len(walk.hops) > self._limits.redirects:
             self._end(
                 walk,
@@ -268,7 +270,7 @@ class Resolver:
                 ),
             )
             return
-        if self._was_here(walk, url):
+        if self._was_here(walk, url, has_new_cookies=has_new_cookies):
             self._end(
                 walk,
                 Failed(word="redirect_loop", host=walk.link.host, hops=walk.hops, flags=walk.flags),
@@ -280,11 +282,13 @@ class Resolver:
         walk.kind = kind
         self._visit(walk, link)
 
-    def _was_here(self, walk: _Walk, url: str) -> bool:
+    def _was_here(self, walk: _Walk, url: str, *, has_new_cookies: bool) -> bool:
         """Whether *url* was asked before with the very cookies we hold now."""
-        walk.seen.setdefault(walk.link.href.partition("#")[0], []).append(walk.line.cookies())
-        before = walk.seen.get(url.partition("#")[0])
-        return before is not None and walk.line.cookies() in before
+        asked_with = walk.cookies
+        walk.seen.setdefault(walk.link.href.partition("#")[0], []).append(asked_with)
+        if has_new_cookies:
+            walk.cookies = walk.line.cookies()
+        return walk.cookies in walk.seen.get(url.partition("#")[0], ())
 
     def _stop(self, walk: _Walk, word: str, target: str) -> None:
         self._fail(walk, word, target=target) if word == "scheme_not_allowed" else self._end(

@@ -152,7 +152,21 @@ class Line:
             if verdict:
                 exchange.refused = ip
             return pycurl.SOCKET_BAD
-        return socket.socket(family, kind, protocol)
+        return _Handed(socket.socket(family, kind, protocol))
+
+
+class _Handed:
+    """A socket for libcurl, which takes a duplicate of it; ours is closed right after."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._opened = opened
+
+    def fileno(self) -> int:
+        """The descriptor to be duplicated."""
+        return self._opened.fileno()
+
+    def __del__(self) -> None:
+        self._opened.close()
 
 
 class Transport:
