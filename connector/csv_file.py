@@ -227,9 +227,17 @@ class CsvFile:
             return
 
     def _text(
-        self, encoding: Encoding, sep: str = "", digest: hashlib.blake2b | None = None
+        self,
+        encoding: Encoding,
+        sep: str = "",
+        digest: hashlib.blake2b | None = None,
+        size: int | None = None,
     ) -> Iterator[str]:
-        """The file's text in blocks, behind its byte order mark and its sep= line."""
+        """The file's text in blocks, behind its byte order mark and its sep= line.
+
+        Not more than *size* bytes: a file that grows while it is read would never end.
+        """
+        left = size
         decoder = codecs.getincrementaldecoder(encoding.name)(encoding.errors)
         with self._reading(), self.path.open("rb") as file:
             head = file.read(len(encoding.bom))
@@ -237,7 +245,9 @@ class CsvFile:
                 digest.update(head)
             skip = len(sep)
             while True:
-                block = file.read(_BLOCK)
+                block = file.read(_BLOCK if left is None else min(_BLOCK, left))
+                if left is not None:
+                    left -= len(block)
                 if digest is not None:
                     digest.update(block)
                 text = decoder.decode(block, not block)
@@ -251,7 +261,8 @@ class CsvFile:
     def _records(self, reading: _Pass) -> Iterator[tuple[int, Record]]:
         """Every record with its number from 0, header and blank lines included."""
         found = reading.format
-        text = self._text(found.encoding, found.sep, reading.digest)
+        size = found.stamp.size - len(found.encoding.bom)
+        text = self._text(found.encoding, found.sep, reading.digest, size)
         with self._tokens():
             for number, record in enumerate(records(text, found.delimiter)):
                 if len(record.cells) > reading.width and any(record.cells):

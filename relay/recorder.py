@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import redis as redis_py
 
-from relay.errors import LedgerError
+from relay.errors import LedgerError, LedgerUnavailable
 from relay.events import GROUP, STREAM, UnreadableEvent, decode
-from relay.ledger.ledger import Entry, Ledger
+from relay.ledger.ledger import Entry, Ledger, Recorded
 from relay.queue.broker import Broker
 from relay.queue.errors import RedisUnavailable
 
@@ -80,7 +80,7 @@ class Recorder:
         entries = self._read("0", None) or self._read(">", block_ms)
         if not entries:
             return 0
-        recorded = self._ledger.record([_entry(entry_id, fields) for entry_id, fields in entries])
+        recorded = self._record([_entry(entry_id, fields) for entry_id, fields in entries], entries)
         entry_ids = [entry_id for entry_id, _ in entries]
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.xack(STREAM, GROUP, *entry_ids)
@@ -90,6 +90,28 @@ class Recorder:
         if recorded.unreadable:
             logger.error("%d events could not be read and were set aside", recorded.unreadable)
         return len(entries)
+
+    def _record(self, batch: list[Entry], raw: list[tuple[bytes, dict[bytes, bytes]]]) -> Recorded:
+        """Book *batch*; what the database will not take is set aside, so that it blocks nothing."""
+        try:
+            return self._ledger.record(batch)
+        except LedgerUnavailable:
+            raise
+        except LedgerError as error:
+            if len(batch) > 1:
+                parts = [
+                    self._record([entry], [fields])
+                    for entry, fields in zip(batch, raw, strict=True)
+                ]
+                return Recorded(
+                    admitted=sum(part.admitted for part in parts),
+                    ended=tuple(job_id for part in parts for job_id in part.ended),
+                    unreadable=sum(part.unreadable for part in parts),
+                )
+            refused = UnreadableEvent(f"the ledger refused it: {error}")
+            return self._ledger.record(
+                [Entry(entry_id=batch[0].entry_id, event=refused, raw=repr(raw[0][1]))]
+            )
 
     def release(self) -> None:
         """Let another recorder take over at once."""

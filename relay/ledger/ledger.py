@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from relay.errors import LedgerError, LedgerNotMigrated, LedgerUnavailable
 from relay.events import Admitted, Event, FinalEvent, SourceEvent, UnreadableEvent, WritebackEvent
@@ -417,6 +417,8 @@ class Ledger:
         try:
             with self._engine.begin() as connection:
                 yield connection
+        except (DataError, IntegrityError) as error:
+            raise LedgerError(f"{type(error).__name__}: {str(error.orig)[:200]}") from error
         except DBAPIError as error:
             reason = str(error.orig).strip().splitlines()[:1]
             raise LedgerUnavailable(
@@ -500,7 +502,11 @@ def _storable(text: str | None) -> str | None:
 
 _FIRST_FINAL_WINS: Final = (
     jobs.update()
-    .where(jobs.c.job_id == sa.bindparam("of"), jobs.c.status.in_(_LIVE))
+    # Not IN (…): its parameters cannot be used for many rows at once.
+    .where(
+        jobs.c.job_id == sa.bindparam("of"),
+        sa.or_(*(jobs.c.status == status for status in _LIVE)),
+    )
     .values(
         {
             name: sa.bindparam("new_" + name)

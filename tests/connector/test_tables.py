@@ -1,0 +1,83 @@
+"""Records, formulas and frames: pure, so every oddness is a row in a table."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from connector.tables.formulas import neutralise, restore
+from connector.tables.frames import frames
+from connector.tables.tokenizer import Unclosed, records, value, written
+
+CASES = Path(__file__).parents[1] / "cases" / "csv_injection.csv"
+
+
+@pytest.mark.parametrize(
+    "case",
+    list(csv.DictReader(CASES.read_text("utf-8").splitlines(keepends=True))),
+    ids=lambda case: f"{case['id']} {case['why']}",
+)
+def test_a_cell_is_text_and_what_is_harmless_stays(case: dict[str, str]) -> None:
+    cell = json.loads(case["cell_json"])
+
+    made = neutralise(cell)
+
+    assert made == ("'" + cell if case["expected"] == "neutralise" else cell)
+    assert restore(made) == cell
+
+
+@pytest.mark.parametrize("text", ["'=1", "''=1", "'plain", "'", "", "=", "\u200b\u200b=1", "a\n\n  =1"])
+def test_neutralising_can_be_undone(text: str) -> None:
+    assert restore(neutralise(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        pytest.param("a,b\n", [["a", "b"]], id="plain"),
+        pytest.param("a,\n,b\n", [["a", ""], ["", "b"]], id="blanks"),
+        pytest.param('"a,b",c\n', [["a,b", "c"]], id="a delimiter in quotes"),
+        pytest.param('"a""b"\n', [['a"b']], id="a doubled quote"),
+        pytest.param('"a"b,c\n', [["ab", "c"]], id="text behind the closing quote"),
+        pytest.param('5" screen,7" tab\n', [['5" screen', '7" tab']], id="a quote that opens nothing"),
+        pytest.param(' "a",b\n', [[' "a"', "b"]], id="a quote behind a blank opens nothing"),
+        pytest.param('"a\r\nb"\r\nc\r', [["a\r\nb"], ["c"]], id="line ends in and out of quotes"),
+        pytest.param("a\n\nb", [["a"], [""], ["b"]], id="a blank line and no end"),
+        pytest.param('""\n', [[""]], id="an empty quoted cell"),
+        pytest.param("a\x0bb\x85c\u2028d\n", [["a\x0bb\x85c\u2028d"]], id="what only Python calls a line end"),
+    ],
+)
+def test_text_is_cut_as_spreadsheets_cut_it(text: str, cells: list[list[str]]) -> None:
+    for size in (1, 2, 3, 1000):
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+
+        found = list(records(pieces, ","))
+
+        assert [[value(cell) for cell in record.cells] for record in found] == cells
+        assert "".join(record.text(",") for record in found) == text
+
+
+def test_a_quote_that_never_closes_is_found_with_its_row() -> None:
+    with pytest.raises(Unclosed) as found:
+        list(records(['a,b\nc,"d\ne,f\n'], ","))
+
+    assert found.value.record == 2
+
+
+@pytest.mark.parametrize("text", ["", "plain", "a,b", 'say "hi"', "two\nlines", " edge ", "'"])
+def test_what_is_written_says_what_was_meant(text: str) -> None:
+    (record,) = records([written(text, ",") + ",x\n"], ",")
+
+    assert value(record.cells[0]) == text
+
+
+def test_frames_hold_text_only_and_nothing_is_missing() -> None:
+    rows = list(records(["00123,NA\n1e5,\n\nnull,x,more\n"], ","))
+
+    (first, second) = frames(rows, ["id", "id"], size=2)
+
+    assert first.to_numpy().tolist() == [["00123", "NA"], ["1e5", ""]]
+    assert list(first.columns) == ["id", "id.1"]
+    assert second.to_numpy().tolist() == [["null", "x", "more"]]
+    assert not first.isna().any().any()
