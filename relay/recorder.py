@@ -7,6 +7,7 @@ the ledger keeps what stands. One recorder is active at a time; another one wait
 import logging
 import secrets
 import threading
+import time
 from typing import Any, Final
 
 import redis as redis_py
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 500
 _LOCK: Final = "linkrow:lock:recorder"
-_LOCK_MS: Final = 15_000
+_LOCK_MS: Final = 5_000
 _CONSUMER: Final = "recorder"
 _BLOCK_MS: Final = 1000
 _PAUSE_SECONDS: Final = 1.0
@@ -59,11 +60,18 @@ class Recorder:
                 logger.warning("the recorder waits: %s", error)
                 stop.wait(_PAUSE_SECONDS)
         try:
+            self._take_over()
             self.drain()
         except (LedgerError, RedisUnavailable, redis_py.exceptions.RedisError) as error:
             logger.warning("the recorder stops with events left: %s", error)
         finally:
             self.release()
+
+    def _take_over(self) -> None:
+        """Wait for the lock of a recorder that was killed: what it left is ours to book."""
+        until = time.monotonic() + 2 * _LOCK_MS / 1000
+        while not self._is_active() and self._broker.backlog() and time.monotonic() < until:
+            time.sleep(0.1)
 
     def drain(self) -> int:
         """Book everything there is now. How many entries."""

@@ -115,8 +115,11 @@ def processes_of(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            named = process.environ().get("LINKROW_HOME", "")
-            if named.startswith(str(home)) and process.status() != psutil.STATUS_ZOMBIE:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            # Redis writes its title over its environment, but works in our folder.
+            places = (process.environ().get("LINKROW_HOME", ""), process.cwd())
+            if any(place.startswith(str(home)) for place in places):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue

@@ -127,7 +127,7 @@ def test_a_row_whose_link_changed_meanwhile_is_left_alone_and_reported(linkrow, 
     assert json.loads(output)["by_writeback"] == {"written": 2, "conflict": 1}
     assert json.loads(output)["not_written"][0]["row_id"] == "r_0001"
     assert table.rows[1]["tracking_url"].endswith("/fast/elsewhere")
-    assert table.rows[1]["conclusion"] == ""
+    assert not table.rows[1]["conclusion"]
     assert table.rows[2]["conclusion"] == "valid"
 
 
