@@ -134,7 +134,7 @@ def find_postgres_bin() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The base URL of a PostgreSQL cluster of our own; it refuses to run as root, so it does not."""
+    """The base URL of a PostgreSQL cluster of our own; never run as root, which it refuses."""
     binaries = find_postgres_bin()
     if binaries is None:
         absent("PostgreSQL")

@@ -10,7 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("wire", "connector", "relay", "agent")
 MODULES = sorted(
-    path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "migrations" not in path.parts
+    path
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+    if "migrations" not in path.parts
 )
 
 # package → what of ours it may import; the longest prefix that fits a module decides
@@ -31,7 +34,16 @@ ONLY_IN = {
     "openpyxl": {"connector/tables/xlsx.py"},
 }
 
-NO_IO_IN_WIRE = {"os", "socket", "pathlib", "subprocess", "requests", "urllib.request", "io", "time"}
+NO_IO_IN_WIRE = {
+    "os",
+    "socket",
+    "pathlib",
+    "subprocess",
+    "requests",
+    "urllib.request",
+    "io",
+    "time",
+}
 
 
 def module_name(path: Path) -> str:
@@ -66,9 +78,15 @@ def test_a_module_imports_only_what_its_package_may(path: Path) -> None:
     strangers = {
         module
         for module in ours
-        if not any(within(module, allowed) or within(allowed, module) for allowed in MAY_IMPORT[home])
-        or (home == "relay" and within(module, "connector") and module != "connector"
-            and not within(module, "connector.tables"))
+        if not any(
+            within(module, allowed) or within(allowed, module) for allowed in MAY_IMPORT[home]
+        )
+        or (
+            home == "relay"
+            and within(module, "connector")
+            and module != "connector"
+            and not within(module, "connector.tables")
+        )
     }
 
     assert not strangers

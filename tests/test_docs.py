@@ -23,14 +23,18 @@ def text(name: str) -> str:
 def commands() -> list[tuple[str, click.Command]]:
     found = []
     for name, group in (
-        ("linkrow", linkrow_command), ("linkrow-relay", relay_command), ("linkrow-agent", agent_command),
+        ("linkrow", linkrow_command),
+        ("linkrow-relay", relay_command),
+        ("linkrow-agent", agent_command),
     ):
         assert isinstance(group, click.Group)
         found += [(f"{name} {sub}", command) for sub, command in sorted(group.commands.items())]
     return found
 
 
-@pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_command_has_help_and_stands_in_the_docs(name: str, command: click.Command) -> None:
     assert command.help
     assert f"`{name}" in text("commands.md")
@@ -41,7 +45,9 @@ def test_every_command_has_help_and_stands_in_the_docs(name: str, command: click
 def test_no_command_stands_in_the_docs_that_does_not_exist() -> None:
     exist = {name for name, _ in commands()}
 
-    named = set(re.findall(r"^\| `(linkrow(?:-relay|-agent)? [a-z]+)", text("commands.md"), re.MULTILINE))
+    named = set(
+        re.findall(r"^\| `(linkrow(?:-relay|-agent)? [a-z]+)", text("commands.md"), re.MULTILINE)
+    )
 
     assert named == exist
 
@@ -69,11 +75,18 @@ def test_every_setting_stands_in_the_docs() -> None:
 
     used = set(re.findall(r"LINKROW_[A-Z_]+[A-Z]", code))
 
-    assert used == set(re.findall(r"^\| `(LINKROW_[A-Z_]+)`", text("configuration.md"), re.MULTILINE))
+    assert used == set(
+        re.findall(r"^\| `(LINKROW_[A-Z_]+)`", text("configuration.md"), re.MULTILINE)
+    )
 
 
 def test_links_between_the_docs_lead_somewhere() -> None:
-    for page in [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]:
+    for page in [
+        *DOCS.glob("*.md"),
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "SECURITY.md",
+    ]:
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name} → {target}"

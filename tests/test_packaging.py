@@ -17,9 +17,20 @@ ROOT = Path(__file__).parents[1]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-         "--wheel-dir", str(folder), str(ROOT)],
-        check=True, capture_output=True,
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            str(folder),
+            str(ROOT),
+        ],
+        check=True,
+        capture_output=True,
     )
     return next(folder.glob("linkrow-*.whl"))
 
@@ -52,7 +63,10 @@ def test_the_wheel_carries_the_templates_and_every_package(wheel: Path) -> None:
     assert any(name.endswith(".lua") for name in names) or "relay/queue/scripts.py" in names
     assert any(name.startswith("relay/ledger/migrations/versions/") for name in names)
     assert {name.split("/")[0] for name in names if name.endswith(".py")} == {
-        "wire", "connector", "relay", "agent",
+        "wire",
+        "connector",
+        "relay",
+        "agent",
     }
     assert not [name for name in names if name.startswith(("tests", "docs", "bench"))]
 

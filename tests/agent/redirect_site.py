@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 _REASONS = {
     200: "OK",
@@ -40,7 +40,7 @@ class Site:
     _open: list[socket.socket] = field(default_factory=list)
     _count: int = 0
 
-    def __enter__(self) -> "Site":
+    def __enter__(self) -> Self:
         plain = self._listen("127.0.0.1", None)
         other = self._listen("127.0.0.2", None)
         self.places["A"] = f"http://127.0.0.1:{plain}"
@@ -161,9 +161,8 @@ class Site:
             connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x.css>; rel=preload\r\n\r\n")
         body = spelled(hop.get("body", "")).encode()
         status = hop["status"]
-        lines = [
-            f"{hop.get('proto', 'HTTP/1.1')} {status} {hop.get('reason', _REASONS.get(status, 'X'))}"
-        ]
+        reason = hop.get("reason", _REASONS.get(status, "X"))
+        lines = [f"{hop.get('proto', 'HTTP/1.1')} {status} {reason}"]
         for name, value in hop["headers"]:
             text = self.fill(spelled(value)).replace("{N}", str(self._count))
             lines.append(f"{name}: {text}")

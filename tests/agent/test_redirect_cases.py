@@ -1,6 +1,6 @@
 """cases/redirects.json, header mode: a browser's chain, walked over real sockets."""
 
-import datetime
+import datetime as dt
 import importlib.util
 import ipaddress
 import json
@@ -38,7 +38,7 @@ site_module = load_site()
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, ssl.SSLContext]]:
     """A CA to trust, and the certificates of the places behind TLS."""
     trusted, stranger = trustme.CA(), trustme.CA()
-    long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    long_ago = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     certificates = {
         "S": trusted.issue_cert("localhost"),
         "SX": trusted.issue_cert(

@@ -64,13 +64,13 @@ HEAD = "row_id,offer_name,tracking_url,conclusion,final_url"
             id="a quoted newline",
         ),
         pytest.param(
-            f'{HEAD}\r\nr_1,a,{LINK},,\nr_3,b,{LINK},,\r\n\r\nr_4,c,{LINK},,\r',
-            f'{HEAD}\r\nr_1,a,{LINK},valid,\nr_3,b,{LINK},,\r\n\r\nr_4,c,{LINK},,\r',
+            f"{HEAD}\r\nr_1,a,{LINK},,\nr_3,b,{LINK},,\r\n\r\nr_4,c,{LINK},,\r",
+            f"{HEAD}\r\nr_1,a,{LINK},valid,\nr_3,b,{LINK},,\r\n\r\nr_4,c,{LINK},,\r",
             id="all kinds of line ends and a blank line",
         ),
         pytest.param(
-            f'{HEAD}\nr_1,a,{LINK}\nr_3,b,{LINK},,,,extra\n',
-            f'{HEAD}\nr_1,a,{LINK},valid\nr_3,b,{LINK},,,,extra\n',
+            f"{HEAD}\nr_1,a,{LINK}\nr_3,b,{LINK},,,,extra\n",
+            f"{HEAD}\nr_1,a,{LINK},valid\nr_3,b,{LINK},,,,extra\n",
             id="ragged rows",
         ),
         pytest.param(
@@ -79,13 +79,13 @@ HEAD = "row_id,offer_name,tracking_url,conclusion,final_url"
             id="quotes of every kind and no newline at the end",
         ),
         pytest.param(
-            f'\n\n{HEAD}\n\nr_1,a,{LINK},,\n',
-            f'\n\n{HEAD}\n\nr_1,a,{LINK},valid,\n',
+            f"\n\n{HEAD}\n\nr_1,a,{LINK},,\n",
+            f"\n\n{HEAD}\n\nr_1,a,{LINK},valid,\n",
             id="blank lines before the header",
         ),
         pytest.param(
-            f'{HEAD}\nr_1,a\0b,{LINK},,\n',
-            f'{HEAD}\nr_1,a\0b,{LINK},valid,\n',
+            f"{HEAD}\nr_1,a\0b,{LINK},,\n",
+            f"{HEAD}\nr_1,a\0b,{LINK},valid,\n",
             id="a NUL in somebody's cell",
         ),
     ],
@@ -98,13 +98,19 @@ def test_only_our_cell_changes(tmp_path: Path, before: str, after: str) -> None:
 
     answers = source.write([change()])
 
-    expected = after.replace(HEAD, HEAD + ",check_status,error,skip_reason,last_checked,ready_for_ads")
+    expected = after.replace(
+        HEAD, HEAD + ",check_status,error,skip_reason,last_checked,ready_for_ads"
+    )
     assert answers[0].writeback is Writeback.WRITTEN
     assert source.path.read_bytes().decode() == expected
 
 
-def test_missing_columns_come_after_the_widest_row_and_only_changed_rows_are_padded(tmp_path: Path) -> None:
-    source = file(tmp_path, f"row_id,tracking_url\nr_1,{LINK},\nr_2,{LINK},note,\nr_3,{LINK}\n\n,,,,,,,\n")
+def test_missing_columns_come_after_the_widest_row_and_only_changed_rows_are_padded(
+    tmp_path: Path,
+) -> None:
+    source = file(
+        tmp_path, f"row_id,tracking_url\nr_1,{LINK},\nr_2,{LINK},note,\nr_3,{LINK}\n\n,,,,,,,\n"
+    )
 
     source.write([change("r_1", conclusion="valid"), change("r_3", check_status="failed")])
 
@@ -118,11 +124,18 @@ def test_missing_columns_come_after_the_widest_row_and_only_changed_rows_are_pad
 
 @pytest.mark.parametrize(
     ("encoding", "bom"),
-    [("utf-8", b""), ("utf-8", b"\xef\xbb\xbf"), ("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff"),
-     ("cp1252", b"")],
+    [
+        ("utf-8", b""),
+        ("utf-8", b"\xef\xbb\xbf"),
+        ("utf-16-le", b"\xff\xfe"),
+        ("utf-16-be", b"\xfe\xff"),
+        ("cp1252", b""),
+    ],
     ids=["utf-8", "utf-8 with a mark", "utf-16 little", "utf-16 big", "Windows-1252"],
 )
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"], ids=["comma", "semicolon", "tab", "pipe"])
+@pytest.mark.parametrize(
+    "delimiter", [",", ";", "\t", "|"], ids=["comma", "semicolon", "tab", "pipe"]
+)
 def test_encodings_and_delimiters_are_recognised_and_kept(
     tmp_path: Path, encoding: str, bom: bytes, delimiter: str
 ) -> None:
@@ -134,7 +147,7 @@ def test_encodings_and_delimiters_are_recognised_and_kept(
 
     written = source.path.read_bytes()
     assert written.startswith(bom)
-    assert written[len(bom):].decode(encoding) == text.replace(
+    assert written[len(bom) :].decode(encoding) == text.replace(
         f'"{LINK}"\r\n', f'"{LINK}"{delimiter}{delimiter}https://shop.example/\r\n'
     )
     assert rows_of(source)[0].final_url == "https://shop.example/"
@@ -150,14 +163,19 @@ def test_a_sep_line_names_the_delimiter_and_stays(tmp_path: Path) -> None:
 
 
 def test_a_spoilt_row_is_named_and_the_others_work(tmp_path: Path) -> None:
-    content = f"row_id,tracking_url,offer_name\nr_1,{LINK},Größe\nr_2,{LINK},".encode() + b"\xff\xfe\nr_3,x\xe9"
+    content = (
+        f"row_id,tracking_url,offer_name\nr_1,{LINK},Größe\nr_2,{LINK},".encode()
+        + b"\xff\xfe\nr_3,x\xe9"
+    )
     source = file(tmp_path, content + f",schön\nr_4,{LINK},süß\n".encode())
 
     faults = [bool(each.fault) for each in rows_of(source)]
     source.write([change("r_4")])
 
     assert faults == [False, True, True, False]
-    assert source.path.read_bytes().startswith(content.replace(b"offer_name", b"offer_name" + TAIL.encode()))
+    assert source.path.read_bytes().startswith(
+        content.replace(b"offer_name", b"offer_name" + TAIL.encode())
+    )
 
 
 def test_a_character_the_encoding_lacks_becomes_a_question_mark(tmp_path: Path) -> None:
@@ -175,7 +193,9 @@ def test_a_character_the_encoding_lacks_becomes_a_question_mark(tmp_path: Path) 
         pytest.param(b"\xef\xbb\xbf", EmptyFile, id="a mark and nothing else"),
         pytest.param(b"\n\r\n \n", NoHeader, id="blank lines only"),
         pytest.param(b"id,Link\n1,https://a.example\n", MissingColumn, id="no column with links"),
-        pytest.param(b"tracking_url,Tracking_URL \nx,y\n", DuplicateColumn, id="two columns with links"),
+        pytest.param(
+            b"tracking_url,Tracking_URL \nx,y\n", DuplicateColumn, id="two columns with links"
+        ),
         pytest.param(b'tracking_url\n"https://a.example\n', UnclosedQuote, id="an unclosed quote"),
     ],
 )
@@ -207,7 +227,9 @@ def test_a_missing_column_names_what_was_found_and_what_to_do(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("heading", ["Link", " LINK ", "link"])
-def test_headings_are_mapped_without_regard_to_case_and_blanks(tmp_path: Path, heading: str) -> None:
+def test_headings_are_mapped_without_regard_to_case_and_blanks(
+    tmp_path: Path, heading: str
+) -> None:
     source = file(tmp_path, f"row_id,{heading}\nr_1,{LINK}\n", columns={"tracking_url": "Link"})
 
     assert rows_of(source)[0].tracking_url == LINK
@@ -243,7 +265,9 @@ def test_writing_what_stands_there_does_not_touch_the_file(tmp_path: Path) -> No
     assert "TRUE" in source.path.read_text()
 
 
-def test_an_edit_between_reading_and_writing_is_kept_and_all_is_decided_anew(tmp_path: Path) -> None:
+def test_an_edit_between_reading_and_writing_is_kept_and_all_is_decided_anew(
+    tmp_path: Path,
+) -> None:
     source = file(tmp_path, f"row_id,tracking_url\nr_1,{LINK}\n")
     looks = []
 
@@ -306,7 +330,9 @@ def test_mode_and_links_are_kept(tmp_path: Path) -> None:
 
 def test_another_writer_is_waited_for_and_then_named(tmp_path: Path) -> None:
     seconds = iter(range(1000))
-    source = file(tmp_path, f"row_id,tracking_url\nr_1,{LINK}\n", clock=lambda: float(next(seconds)))
+    source = file(
+        tmp_path, f"row_id,tracking_url\nr_1,{LINK}\n", clock=lambda: float(next(seconds))
+    )
 
     with try_lock(tmp_path / ".links.csv.lock"), pytest.raises(ConnectorError) as refusal:
         source.write([change()])
@@ -335,8 +361,12 @@ RAW = st.one_of(
 LINE = st.tuples(st.lists(RAW, max_size=4), st.sampled_from(["\n", "\r\n", "\r"]))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lines=st.lists(LINE, max_size=8), wanted=st.sets(st.integers(0, 7)), block=st.integers(1, 40))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    lines=st.lists(LINE, max_size=8), wanted=st.sets(st.integers(0, 7)), block=st.integers(1, 40)
+)
 def test_whatever_the_file_every_other_byte_stays(
     tmp_path: Path, lines: list[tuple[list[str], str]], wanted: set[int], block: int
 ) -> None:

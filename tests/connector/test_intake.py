@@ -31,27 +31,37 @@ def row(row_id: str = "r_1", tracking_url: str = LINK, **more: str) -> Row:
         ),
         pytest.param(
             row(tracking_url="https://a.example/" + "x" * 9000),
-            Conclusion.INVALID_URL, "", id="9,000 characters",
+            Conclusion.INVALID_URL,
+            "",
+            id="9,000 characters",
         ),
         pytest.param(
             row(fault="not valid UTF-8"), Conclusion.INVALID_URL, "not valid UTF-8", id="no text"
         ),
         pytest.param(
-            row(expected_domain="http://["), Conclusion.INVALID_URL, "expected_domain",
+            row(expected_domain="http://["),
+            Conclusion.INVALID_URL,
+            "expected_domain",
             id="an expectation that is none",
         ),
         pytest.param(row(row_id="x" * 300), Conclusion.INVALID_URL, "row_id", id="an endless id"),
-        pytest.param(row(check_status=" Paused "), Conclusion.PAUSED_BY_OPERATOR, "paused", id="typed"),
+        pytest.param(
+            row(check_status=" Paused "), Conclusion.PAUSED_BY_OPERATOR, "paused", id="typed"
+        ),
         pytest.param(
             row(conclusion="paused_by_operator"), Conclusion.PAUSED_BY_OPERATOR, "", id="concluded"
         ),
         pytest.param(
-            row(tracking_url="", check_status="paused"), Conclusion.PAUSED_BY_OPERATOR, "",
+            row(tracking_url="", check_status="paused"),
+            Conclusion.PAUSED_BY_OPERATOR,
+            "",
             id="a pause outlives a blank link",
         ),
     ],
 )
-def test_a_row_that_is_not_checked_is_told_why(told: Row, conclusion: Conclusion, word: str) -> None:
+def test_a_row_that_is_not_checked_is_told_why(
+    told: Row, conclusion: Conclusion, word: str
+) -> None:
     verdict = judge_row(told, TERMS, is_duplicate=False)
 
     assert isinstance(verdict, Tell)
@@ -93,16 +103,27 @@ def test_a_row_without_content_is_no_row() -> None:
 @pytest.mark.parametrize(
     ("left", "is_fresh"),
     [
-        pytest.param({"conclusion": "valid", "last_checked": "2026-11-20T11:00:00Z"}, True, id="an hour old"),
-        pytest.param({"conclusion": "dns_error", "last_checked": "2026-11-20T11:00:00Z"}, True, id="failed"),
-        pytest.param({"conclusion": "valid", "last_checked": "2026-11-19T11:00:00Z"}, False, id="25 hours old"),
+        pytest.param(
+            {"conclusion": "valid", "last_checked": "2026-11-20T11:00:00Z"}, True, id="an hour old"
+        ),
+        pytest.param(
+            {"conclusion": "dns_error", "last_checked": "2026-11-20T11:00:00Z"}, True, id="failed"
+        ),
+        pytest.param(
+            {"conclusion": "valid", "last_checked": "2026-11-19T11:00:00Z"},
+            False,
+            id="25 hours old",
+        ),
         pytest.param({"conclusion": "valid", "last_checked": "yesterday"}, False, id="no time"),
         pytest.param({"conclusion": "valid", "last_checked": ""}, False, id="never"),
         pytest.param(
-            {"conclusion": "duplicate_row_id", "last_checked": "2026-11-20T11:00:00Z"}, False,
+            {"conclusion": "duplicate_row_id", "last_checked": "2026-11-20T11:00:00Z"},
+            False,
             id="a skip is no check",
         ),
-        pytest.param({"conclusion": "?", "last_checked": "2026-11-20T11:00:00Z"}, False, id="no word"),
+        pytest.param(
+            {"conclusion": "?", "last_checked": "2026-11-20T11:00:00Z"}, False, id="no word"
+        ),
     ],
 )
 def test_only_stale_leaves_what_was_checked_recently(left: dict[str, str], is_fresh: bool) -> None:
@@ -132,11 +153,15 @@ def test_every_row_that_shares_an_id_is_skipped_the_first_included() -> None:
     says = [(each.check_status, each.conclusion) for batch in source.read() for each in batch]
     assert says == [("skipped", "duplicate_row_id"), ("", ""), ("skipped", "duplicate_row_id")]
     assert tally.told[Conclusion.DUPLICATE_ROW_ID] == 2
-    assert [job.row_id for job in intake.jobs(source, TERMS, duplicates=tally.duplicates)] == ["r_2"]
+    assert [job.row_id for job in intake.jobs(source, TERMS, duplicates=tally.duplicates)] == [
+        "r_2"
+    ]
 
 
 def test_blank_ids_are_filled_and_the_rows_are_checked_under_them() -> None:
-    source = MemorySource([row("", LINK), row("", "nonsense"), row("r_9", LINK)], source_id="src_spring")
+    source = MemorySource(
+        [row("", LINK), row("", "nonsense"), row("r_9", LINK)], source_id="src_spring"
+    )
 
     tally = intake.prepare(source, TERMS)
 
@@ -151,11 +176,11 @@ def test_blank_ids_are_filled_and_the_rows_are_checked_under_them() -> None:
 def test_a_second_intake_changes_nothing() -> None:
     source = MemorySource([row("", LINK), row("r_2", "nonsense")], source_id="src_spring")
     intake.prepare(source, TERMS)
-    before = [batch for batch in source.read()]
+    before = list(source.read())
 
     tally = intake.prepare(source, TERMS)
 
-    assert [batch for batch in source.read()] == before
+    assert list(source.read()) == before
     assert tally.ids_given == 0
 
 

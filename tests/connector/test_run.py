@@ -16,9 +16,18 @@ from wire.vocab import Conclusion, Writeback
 
 def summary(**more: object) -> Summary:
     given: dict[str, object] = {
-        "file": Path("links.csv"), "source_id": "src_a", "refresh_id": "rf_1", "relay": "http://x",
-        "rows": 3, "submitted": 3, "finished": 3, "by_conclusion": {Conclusion.VALID: 3},
-        "by_writeback": {Writeback.WRITTEN: 3}, "not_written": (), "p50_ms": 1, "p95_ms": 2,
+        "file": Path("links.csv"),
+        "source_id": "src_a",
+        "refresh_id": "rf_1",
+        "relay": "http://x",
+        "rows": 3,
+        "submitted": 3,
+        "finished": 3,
+        "by_conclusion": {Conclusion.VALID: 3},
+        "by_writeback": {Writeback.WRITTEN: 3},
+        "not_written": (),
+        "p50_ms": 1,
+        "p95_ms": 2,
         "seconds": 1.0,
     }
     return Summary(**(given | more))  # type: ignore[arg-type]
@@ -31,19 +40,27 @@ def summary(**more: object) -> Summary:
         pytest.param({"by_conclusion": {Conclusion.HTTP_4XX: 3}}, Exit.OK, id="404s are an ending"),
         pytest.param(
             {"by_conclusion": {Conclusion.PAUSED_BY_OPERATOR: 3}, "submitted": 0, "finished": 0},
-            Exit.OK, id="skips are an ending",
+            Exit.OK,
+            id="skips are an ending",
         ),
-        pytest.param({"by_conclusion": {Conclusion.AGENT_LOST: 3}}, Exit.OK, id="given up is an ending"),
+        pytest.param(
+            {"by_conclusion": {Conclusion.AGENT_LOST: 3}}, Exit.OK, id="given up is an ending"
+        ),
         pytest.param({"finished": 2}, Exit.UNFINISHED, id="one is unfinished"),
         pytest.param({"trouble": "stopped"}, Exit.UNFINISHED, id="stopped"),
         pytest.param({"by_conclusion": {Conclusion.JOB_EXPIRED: 1}}, Exit.UNFINISHED, id="expired"),
         pytest.param({"by_conclusion": {Conclusion.CANCELED: 1}}, Exit.UNFINISHED, id="canceled"),
-        pytest.param({"by_conclusion": {Conclusion.SUPERSEDED: 1}}, Exit.UNFINISHED, id="superseded"),
+        pytest.param(
+            {"by_conclusion": {Conclusion.SUPERSEDED: 1}}, Exit.UNFINISHED, id="superseded"
+        ),
         pytest.param({"by_writeback": {Writeback.CONFLICT: 1}}, Exit.UNFINISHED, id="not written"),
-        pytest.param({"by_writeback": {Writeback.PENDING: 1}}, Exit.UNFINISHED, id="not yet written"),
+        pytest.param(
+            {"by_writeback": {Writeback.PENDING: 1}}, Exit.UNFINISHED, id="not yet written"
+        ),
         pytest.param({"by_writeback": {Writeback.PENDING: 0}}, Exit.OK, id="none pending"),
         pytest.param(
-            {"refusal": Refused(code="quota_exceeded", status=429, detail="used up")}, Exit.REFUSED,
+            {"refusal": Refused(code="quota_exceeded", status=429, detail="used up")},
+            Exit.REFUSED,
             id="refused in the middle",
         ),
     ],
@@ -77,9 +94,12 @@ def test_every_conclusion_has_words_for_a_person() -> None:
 def test_sharers_share_and_one_alone_excludes(tmp_path: Path) -> None:
     path = tmp_path / "users.lock"
 
-    with try_lock(path, shared=True) as first, try_lock(path, shared=True) as second:
-        with try_lock(path) as alone:
-            assert (first, second, alone) == (True, True, False)
+    with (
+        try_lock(path, shared=True) as first,
+        try_lock(path, shared=True) as second,
+        try_lock(path) as alone,
+    ):
+        assert (first, second, alone) == (True, True, False)
 
     with try_lock(path) as alone, try_lock(path, shared=True) as sharer:
         assert (alone, sharer) == (True, False)
@@ -93,7 +113,9 @@ def test_a_lock_dies_with_its_holder(tmp_path: Path) -> None:
         f"with try_lock(Path({str(path)!r})):\n    print('held', flush=True)\n    sys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
     assert holder.stdout

@@ -62,7 +62,10 @@ def test_rows_come_in_order_with_their_identity(make: Make) -> None:
 
     read = rows_of(source)
 
-    assert [(each.row_id, each.tracking_url) for each in read][:2] == [("r_1", LINK), ("r_2", LINK + "b")]
+    assert [(each.row_id, each.tracking_url) for each in read][:2] == [
+        ("r_1", LINK),
+        ("r_2", LINK + "b"),
+    ]
     assert source.source_id == "src_a"
     assert source.name
 
@@ -81,7 +84,9 @@ def test_a_result_lands_in_its_row_and_nowhere_else(make: Make) -> None:
     ("given", "expected"),
     [
         pytest.param(change("r_9"), Writeback.MISSING, id="the row is gone"),
-        pytest.param(change("r_1", LINK + "x"), Writeback.CONFLICT, id="the row holds another link"),
+        pytest.param(
+            change("r_1", LINK + "x"), Writeback.CONFLICT, id="the row holds another link"
+        ),
         pytest.param(change("r_2"), Writeback.DUPLICATE, id="two rows share the id"),
     ],
 )
@@ -116,7 +121,9 @@ def test_answers_come_in_the_order_of_the_changes(make: Make) -> None:
         pytest.param("some day", "valid", id="a time that is none is replaced"),
     ],
 )
-def test_a_newer_answer_is_never_overwritten(make: Make, last_checked: str, conclusion: str) -> None:
+def test_a_newer_answer_is_never_overwritten(
+    make: Make, last_checked: str, conclusion: str
+) -> None:
     source = make([row(last_checked=last_checked)])
 
     (answer,) = source.write([change()])

@@ -27,7 +27,9 @@ def test_a_cell_is_text_and_what_is_harmless_stays(case: dict[str, str]) -> None
     assert restore(made) == cell
 
 
-@pytest.mark.parametrize("text", ["'=1", "''=1", "'plain", "'", "", "=", "\u200b\u200b=1", "a\n\n  =1"])
+@pytest.mark.parametrize(
+    "text", ["'=1", "''=1", "'plain", "'", "", "=", "\u200b\u200b=1", "a\n\n  =1"]
+)
 def test_neutralising_can_be_undone(text: str) -> None:
     assert restore(neutralise(text)) == text
 
@@ -40,12 +42,16 @@ def test_neutralising_can_be_undone(text: str) -> None:
         pytest.param('"a,b",c\n', [["a,b", "c"]], id="a delimiter in quotes"),
         pytest.param('"a""b"\n', [['a"b']], id="a doubled quote"),
         pytest.param('"a"b,c\n', [["ab", "c"]], id="text behind the closing quote"),
-        pytest.param('5" screen,7" tab\n', [['5" screen', '7" tab']], id="a quote that opens nothing"),
+        pytest.param(
+            '5" screen,7" tab\n', [['5" screen', '7" tab']], id="a quote that opens nothing"
+        ),
         pytest.param(' "a",b\n', [[' "a"', "b"]], id="a quote behind a blank opens nothing"),
         pytest.param('"a\r\nb"\r\nc\r', [["a\r\nb"], ["c"]], id="line ends in and out of quotes"),
         pytest.param("a\n\nb", [["a"], [""], ["b"]], id="a blank line and no end"),
         pytest.param('""\n', [[""]], id="an empty quoted cell"),
-        pytest.param("a\x0bb\x85c\u2028d\n", [["a\x0bb\x85c\u2028d"]], id="what only Python calls a line end"),
+        pytest.param(
+            "a\x0bb\x85c\u2028d\n", [["a\x0bb\x85c\u2028d"]], id="what only Python calls a line end"
+        ),
     ],
 )
 def test_text_is_cut_as_spreadsheets_cut_it(text: str, cells: list[list[str]]) -> None:

@@ -175,14 +175,24 @@ class Linkrow:
 
     def __call__(self, *arguments: object, **environ: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            self._command(arguments), env=self.environ | environ, cwd=ROOT, text=True,
-            capture_output=True, check=False, timeout=110,
+            self._command(arguments),
+            env=self.environ | environ,
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=110,
         )
 
     def start(self, *arguments: object, **environ: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
-            self._command(arguments), env=self.environ | environ, cwd=ROOT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            self._command(arguments),
+            env=self.environ | environ,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         self._started.append(process)
         return process

@@ -17,7 +17,8 @@ FAST, SLOW = 20, 20
 def mixed(site, table):
     """Rows that are answered at once, and rows that wait for the gate."""
     return table.fill(
-        [f"{site.url}/fast/{n}" for n in range(FAST)] + [f"{site.url}/slow/{n}" for n in range(SLOW)]
+        [f"{site.url}/fast/{n}" for n in range(FAST)]
+        + [f"{site.url}/slow/{n}" for n in range(SLOW)]
     )
 
 
@@ -28,7 +29,11 @@ def ledger(home: Path) -> dict[str, tuple[str, str, str]]:
             "SELECT row_id, status, conclusion, writeback FROM jobs ORDER BY created_at"
         ).fetchall()
     books.close()
-    return {row_id: (status, conclusion, writeback) for row_id, *rest in rows for status, conclusion, writeback in [rest]}
+    return {
+        row_id: (status, conclusion, writeback)
+        for row_id, *rest in rows
+        for status, conclusion, writeback in [rest]
+    }
 
 
 def assert_all_is_well(run, output: str, errors: str, home: Path, mixed, eventually) -> None:
@@ -47,7 +52,9 @@ def rq_info(home: Path) -> str:
     where = json.loads((home / "relay" / "redis.json").read_text("utf-8"))
     return subprocess.run(
         [Path(sys.executable).parent / "rq", "info", "--url", f"unix://{where['socket']}"],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
 

@@ -10,7 +10,9 @@ from connector.demo_site import LINKS
 pytestmark = pytest.mark.processes
 
 
-def test_the_demo_gets_every_row_right_and_leaves_no_process(linkrow, home, running, eventually) -> None:
+def test_the_demo_gets_every_row_right_and_leaves_no_process(
+    linkrow, home, running, eventually
+) -> None:
     done = linkrow("demo", "--json")
 
     shown = json.loads(done.stdout)

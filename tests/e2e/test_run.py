@@ -1,4 +1,4 @@
-"""`linkrow run`: a CSV goes in, every link is resolved through relay and queue, every row comes back."""
+"""`linkrow run`: a CSV goes in, every link is resolved, every row comes back."""
 
 import json
 import signal
@@ -15,12 +15,14 @@ pytestmark = pytest.mark.processes
 LOOPBACK = ("--allow-private", "127.0.0.0/8")
 
 
-def test_every_row_gets_its_ending_and_every_other_byte_stays(linkrow, site, tmp_path: Path) -> None:
+def test_every_row_gets_its_ending_and_every_other_byte_stays(
+    linkrow, site, tmp_path: Path
+) -> None:
     file = tmp_path / "links.csv"
     file.write_bytes(
         "\ufeffLink;Note;row_id\r\n"
-        f"{site.url}/fast/1;5\" screen;a\r\n"
-        f"{site.url}/nowhere;\"say \"\"hi\"\"\";b\n"
+        f'{site.url}/fast/1;5" screen;a\r\n'
+        f'{site.url}/nowhere;"say ""hi""";b\n'
         "\r\n"
         f"javascript:alert(1);;c\r\n".encode()
     )
@@ -30,8 +32,8 @@ def test_every_row_gets_its_ending_and_every_other_byte_stays(linkrow, site, tmp
     assert done.returncode == 0, done.stderr
     lines = file.read_bytes().decode().splitlines(keepends=True)
     assert lines[0].startswith("\ufeffLink;Note;row_id;check_status;final_url")
-    assert lines[1].startswith(f"{site.url}/fast/1;5\" screen;a;valid;{site.url}/page/fast/1;valid;")
-    assert lines[2].startswith(f"{site.url}/nowhere;\"say \"\"hi\"\"\";b;failed;")
+    assert lines[1].startswith(f'{site.url}/fast/1;5" screen;a;valid;{site.url}/page/fast/1;valid;')
+    assert lines[2].startswith(f'{site.url}/nowhere;"say ""hi""";b;failed;')
     assert lines[2].endswith("\n")
     assert not lines[2].endswith("\r\n")
     assert lines[3] == "\r\n"
@@ -87,7 +89,9 @@ def test_a_second_run_on_the_same_file_is_told_of_the_first(linkrow, site, table
     assert first.wait(60) == 0
 
 
-def test_nothing_is_left_behind_after_kill_9(linkrow, site, home, table, running, eventually) -> None:
+def test_nothing_is_left_behind_after_kill_9(
+    linkrow, site, home, table, running, eventually
+) -> None:
     table.fill([f"{site.url}/slow/{n}" for n in range(3)])
     run = linkrow.start("run", table.path, *LOOPBACK)
     site.wait_for("/slow/", 3)
@@ -99,8 +103,12 @@ def test_nothing_is_left_behind_after_kill_9(linkrow, site, home, table, running
     eventually(lambda: not running(home, ""), what="every process ends by itself")
 
 
-def test_the_next_run_finishes_what_a_killed_one_left(linkrow, site, home, table, running, eventually) -> None:
-    table.fill([f"{site.url}/fast/{n}" for n in range(5)] + [f"{site.url}/slow/{n}" for n in range(5)])
+def test_the_next_run_finishes_what_a_killed_one_left(
+    linkrow, site, home, table, running, eventually
+) -> None:
+    table.fill(
+        [f"{site.url}/fast/{n}" for n in range(5)] + [f"{site.url}/slow/{n}" for n in range(5)]
+    )
     run = linkrow.start("run", table.path, *LOOPBACK)
     site.wait_for("/slow/", 5)
     run.kill()
@@ -113,7 +121,9 @@ def test_the_next_run_finishes_what_a_killed_one_left(linkrow, site, home, table
     assert table.column("conclusion") == ["valid"] * 10
 
 
-def test_a_row_whose_link_changed_meanwhile_is_left_alone_and_reported(linkrow, site, table) -> None:
+def test_a_row_whose_link_changed_meanwhile_is_left_alone_and_reported(
+    linkrow, site, table
+) -> None:
     table.fill([f"{site.url}/fast/0", f"{site.url}/slow/1", f"{site.url}/slow/2"])
     run = linkrow.start("run", table.path, "--json", *LOOPBACK)
     site.wait_for("/slow/", 2)
@@ -155,7 +165,10 @@ def test_a_sorted_file_gets_every_result_in_its_own_row(linkrow, site, table) ->
         pytest.param(b"", "empty_file", "", id="empty"),
         pytest.param(b"\r\n\r\n", "no_header", "", id="no header"),
         pytest.param(
-            b"id,Link\r\n1,https://a.example\r\n", "missing_column", "--column tracking_url=", id="no column"
+            b"id,Link\r\n1,https://a.example\r\n",
+            "missing_column",
+            "--column tracking_url=",
+            id="no column",
         ),
     ],
 )
@@ -184,7 +197,9 @@ def test_a_file_that_cannot_be_used_is_named_with_what_to_do(
         pytest.param(("--nonsense",), id="no option"),
     ],
 )
-def test_an_option_that_cannot_be_used_is_exit_2(linkrow, table, arguments: tuple[str, ...]) -> None:
+def test_an_option_that_cannot_be_used_is_exit_2(
+    linkrow, table, arguments: tuple[str, ...]
+) -> None:
     table.fill(["https://a.example"])
 
     done = linkrow("run", table.path, *arguments)
@@ -202,7 +217,7 @@ def website() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(b"<h1>Welcome</h1>")
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
@@ -221,7 +236,9 @@ def test_a_relay_that_is_down_is_exit_4_and_the_file_stays(linkrow, table) -> No
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
 
-        done = linkrow("run", table.path, "--relay", f"http://127.0.0.1:{unused.getsockname()[1]}", **KEY)
+        done = linkrow(
+            "run", table.path, "--relay", f"http://127.0.0.1:{unused.getsockname()[1]}", **KEY
+        )
 
     assert done.returncode == 4
     assert "relay_unreachable" in done.stderr
@@ -264,8 +281,11 @@ def test_a_private_link_is_not_fetched_unless_allowed(linkrow, site, table) -> N
     done = linkrow("run", table.path, "--json")
 
     assert done.returncode == 0, done.stderr
-    assert table.column("conclusion") == ["unsafe_target", "unsafe_target", "invalid_url", "invalid_url"]
+    assert table.column("conclusion") == [
+        "unsafe_target",
+        "unsafe_target",
+        "invalid_url",
+        "invalid_url",
+    ]
     assert all(table.column("error"))
     assert not site.seen
-
-

@@ -25,6 +25,7 @@ from wire.models import (
 from wire.vocab import Conclusion, HopKind, JobStatus
 
 NOW = 1_795_200_000
+NO_LIMITS = Limits()
 LANDED = Outcome(
     status=JobStatus.DONE,
     conclusion=Conclusion.VALID,
@@ -72,7 +73,7 @@ class World:
         self,
         *jobs: JobRequest,
         key: str | None = None,
-        limits: Limits = Limits(),
+        limits: Limits = NO_LIMITS,
         caller: Caller | None = None,
     ) -> Admission:
         caller = caller or self.caller()
@@ -88,7 +89,7 @@ class World:
         self,
         *sources: str,
         device: str = "dev_1",
-        max: int = 50,
+        max: int = 50,  # noqa: A002 - the wire's word
         account: str = "acct_a",
         **more: Any,
     ) -> list[Lease]:
