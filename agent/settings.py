@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-import platformdirs
-
 from agent.errors import BadSetting
+from connector.home import home_of
 from wire import ids
 
 DEFAULT_RELAY: Final = "http://127.0.0.1:8790"
@@ -83,12 +82,6 @@ class Settings:
     def spool_path(self, name: str) -> Path:
         """Where the results of the source or device called *name* wait."""
         return self.home / "agent" / "spool" / f"{name}.sqlite3"
-
-
-def home_of(environ: Mapping[str, str]) -> Path:
-    """Where this user's data lies: ``LINKROW_HOME``, else what is usual on this system."""
-    named = environ.get("LINKROW_HOME")
-    return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("linkrow"))
 
 
 def _own_relay(home: Path) -> str:

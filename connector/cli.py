@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import version
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-import platformdirs
 from rich.console import Console
 
 from connector import demo as demo_module
 from connector.errors import ConnectorError, RelayNotStarted
+from connector.home import home_of
 from connector.relay_client import RelayError
 from connector.run import Exit, Options, Screen
 from connector.run import run as run_file
@@ -27,12 +27,6 @@ from wire.vocab import ROW_COLUMNS, TOOL_COLUMNS
 
 _AGE = re.compile(r"(\d{1,6})\s*([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def home_of(environ: Mapping[str, str]) -> Path:
-    """Where this user's data lies: ``LINKROW_HOME``, else what is usual on this system."""
-    named = environ.get("LINKROW_HOME")
-    return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("linkrow"))
 
 
 def _columns(
