@@ -19,6 +19,8 @@ from connector.run import Options, Screen, Summary, run
 from connector.screen import styled
 from wire.vocab import Conclusion
 
+_WIDE = 100  # columns of a terminal that holds the offer's name too
+
 _ENVIRON = {
     # A dead port is tried three times; in the demo not for twelve seconds.
     "LINKROW_RETRY_DELAYS": "0.3,0.6",
@@ -123,20 +125,18 @@ def _rows(file: Path) -> tuple[DemoRow, ...]:
 def show(shown: Shown, console: Console) -> None:
     """Every row with its hops, where it lands and what that means; then what to try next."""
     table = Table(title="linkrow demo", title_justify="left", show_edge=False, pad_edge=False)
+    is_wide = console.width >= _WIDE
     table.add_column("row", no_wrap=True)
-    table.add_column("offer", no_wrap=True)
+    if is_wide:
+        table.add_column("offer", no_wrap=True)
     table.add_column("hops", justify="right")
     table.add_column("final URL", overflow="fold")
     table.add_column("conclusion", no_wrap=True)
     for row in shown.rows:
         conclusion = _styled(row)
-        table.add_row(
-            row.link.row_id,
-            row.link.offer_name,
-            "" if row.hops is None else str(row.hops),
-            row.final_url,
-            conclusion,
-        )
+        cells = [row.link.row_id, *([row.link.offer_name] if is_wide else [])]
+        hops = "" if row.hops is None else str(row.hops)
+        table.add_row(*cells, hops, row.final_url, conclusion)
     console.print(table)
     console.print()
     right = sum(row.is_as_expected for row in shown.rows)
