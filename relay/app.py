@@ -16,6 +16,7 @@ from relay.views.sources import sources
 def create_app(parts: Parts) -> Flask:
     """The service over *parts*. Creates no connection, starts no thread."""
     app = Flask("linkrow", static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     app.extensions["linkrow"] = parts

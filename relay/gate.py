@@ -1,6 +1,7 @@
 """May this request come in? The steps before the queue's own script, each a pure decision."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +23,15 @@ from wire.signing import (
 from wire.urls import UrlError, check_link
 
 MAX_DEPTH: Final = 32
+READING: Final = ("GET", "HEAD")
 _MAX_DIGITS: Final = 16
 _MAX_ERRORS: Final = 50
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# Never fails, not even for a string without an end: so no byte is looked at twice.
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SAID_BY_PYDANTIC: Final = "Value error, "
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -45,17 +50,20 @@ class Arrival:
 
 
 def read_headers(arrival: Arrival) -> SignedHeaders:
-    """The signed headers. A doubled header was joined with a comma, which none of them may hold."""
+    """The signed headers. A doubled header was joined with a comma, which none of them may hold.
+
+    What is wrong with a header's form is said; it tells nothing about keys.
+    """
     if not arrival.target.startswith("/"):
         raise refuse("invalid_request", "the request-target must begin with /")
-    if arrival.method != "GET" and "?" in arrival.target:
+    if arrival.method not in READING and "?" in arrival.target:
         raise refuse("invalid_request", f"{arrival.method} takes no query string")
     try:
         return SignedHeaders.from_headers(arrival.headers)
     except Malformed as error:
         if error.what == IDEMPOTENCY_HEADER:
             raise refuse("invalid_request", str(error)) from error
-        raise unauthorized() from error
+        raise refuse("unauthorized", f"sign the request: {error}") from error
 
 
 def unauthorized() -> Refusal:
@@ -102,18 +110,23 @@ def parse_json(body: bytes, content_type: str) -> Any:
         raise bad_shape([("", "no byte order mark, please")])
     _check_depth(body)
     try:
-        return json.loads(
+        value = json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_no_doubles,
             parse_constant=_no_constants,
+            parse_float=_no_infinities,
             parse_int=_no_giants,
         )
+        if _SURROGATE.search(body):
+            _no_halves(value)
     except UnicodeDecodeError as error:
         raise bad_shape([("", f"not UTF-8 at byte {error.start}")]) from error
     except json.JSONDecodeError as error:
         raise bad_shape([("", f"not JSON: {error.msg} at character {error.pos}")]) from error
     except (_NotStrict, ValueError, RecursionError) as error:
         raise bad_shape([("", str(error)[:200])]) from error
+    else:
+        return value
 
 
 class _NotStrict(Exception):
@@ -141,6 +154,20 @@ def _no_giants(digits: str) -> int:
     return int(digits)
 
 
+def _no_infinities(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise _NotStrict("a number is too large")
+    return number
+
+
+def _no_halves(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise _NotStrict("half a surrogate pair is no character") from error
+
+
 def _check_depth(body: bytes) -> None:
     depth = 0
     for bracket in _BRACKET.findall(_STRING.sub(b"", body)):
@@ -156,7 +183,7 @@ def read_shape(shape: type[Shape], value: Any) -> Shape:
     except ValidationError as error:
         raise bad_shape(
             [
-                (_pointer(fault["loc"]), fault["msg"])
+                (_pointer(fault["loc"]), fault["msg"].removeprefix(_SAID_BY_PYDANTIC))
                 for fault in error.errors(include_url=False, include_input=False)[:_MAX_ERRORS]
             ]
         ) from error

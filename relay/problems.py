@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from flask import Flask, Response, g
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from relay.errors import LedgerError
 from relay.queue import errors as queue
@@ -24,8 +24,9 @@ _CODES: Final[dict[type[queue.QueueError], str]] = {
     queue.RecorderBehind: "recorder_behind",
     queue.Rebuilding: "rebuilding",
     queue.RedisUnsafe: "redis_unsafe",
-    queue.RedisUnavailable: "redis_unavailable",
 }
+
+_NO_REDIS: Final = "Redis does not answer; nothing was done, try again soon"
 
 _HTTP: Final = {
     404: "not_found",
@@ -36,14 +37,19 @@ _HTTP: Final = {
 
 
 def refusal_of(error: Exception) -> Refusal | None:
-    """The refusal that *error* means to a caller, or None for what should not have happened."""
+    """The refusal that *error* means to a caller, or None for what should not have happened.
+
+    What a database says of itself may name a host or a file: that is for the log, not for callers.
+    """
     match error:
         case Refusal():
             return error
+        case queue.RedisUnavailable():
+            logger.error("redis: %s", error)
+            return refuse("redis_unavailable", _NO_REDIS, retry_after=error.retry_after)
         case queue.QueueError() if type(error) in _CODES:
             return refuse(_CODES[type(error)], str(error), retry_after=error.retry_after)
         case LedgerError():
-            # The sentence may name a host or a file: that is for the log, not for strangers.
             logger.error("ledger: %s", error)
             return refuse("ledger_unavailable", "the ledger does not answer", retry_after=2)
         case Malformed():
@@ -64,7 +70,10 @@ def answer_problems(app: Flask) -> None:
         if refusal is None:
             logger.error("request %s failed", g.request_id, exc_info=error)
             refusal = refuse("internal_error", "this is our fault; the log has the request_id")
-        return problem_response(refusal)
+        response = problem_response(refusal)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
 
 
 def problem_response(refusal: Refusal) -> Response:

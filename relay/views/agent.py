@@ -2,15 +2,15 @@
 
 import select
 import socket
-import threading
 from typing import Any, TypeVar
 
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
 from relay.gate import parse_json, read_shape
 from relay.views.gates import (
     MAX_AGENT_BODY_BYTES,
+    a_place_to_wait,
     json_answer,
     parts,
     requires_signature,
@@ -46,14 +46,14 @@ def lease() -> Response:
     ask = _body(LeaseRequest)
     device = spend_nonce()
     broker = parts().broker
-    waiting: threading.BoundedSemaphore = current_app.extensions["linkrow.waiting"]
-    if ask.wait_seconds and waiting.acquire(blocking=False):
-        try:
-            leases = broker.lease_waiting(device, ask, is_wanted=_is_caller_there())
-        finally:
-            waiting.release()
-    else:
+    if not ask.wait_seconds:
         leases = broker.lease(device, ask)
+    else:
+        with a_place_to_wait() as may_wait:
+            if may_wait:
+                leases = broker.lease_waiting(device, ask, is_wanted=_is_caller_there())
+            else:
+                leases = broker.lease(device, ask)
     return json_answer(
         LeaseAnswer(
             leases=leases,

@@ -1,6 +1,8 @@
 """The gate of each blueprint: who may come in, said by name. A test sees that none forgot."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -8,7 +10,7 @@ from typing import Any, Final
 
 from flask import Response, current_app, g, request
 
-from relay.gate import Arrival, read_headers, verify
+from relay.gate import READING, Arrival, read_headers, verify
 from relay.keyring import Keyring
 from relay.ledger.ledger import KeyRecord, Ledger
 from relay.queue.broker import Broker, Caller
@@ -55,7 +57,7 @@ def requires_signature(*, may: dict[str, Scope], limit: int = MAX_BODY_BYTES) ->
         record = parts().keyring.find(signed.key_id)
         verify(arrival, signed, record.secrets if record else None, now=parts().now())
         assert record is not None
-        scope = may.get(request.method)
+        scope = may.get("GET" if request.method in READING else request.method)
         if scope is None or scope not in record.scopes:
             raise refuse("forbidden_scope", f"this key lacks the scope {scope or 'for that'}")
         g.key = record
@@ -101,10 +103,25 @@ def _read_body(limit: int) -> bytes:
     length = request.content_length
     if length is not None and length > limit:
         raise refuse("payload_too_large", f"more than {limit:,} bytes; send less at once")
-    body = request.stream.read(limit + 1)
+    try:
+        body = request.stream.read(limit + 1)
+    except OSError as error:
+        raise refuse("invalid_request", "the body stopped before its end") from error
     if len(body) > limit:
         raise refuse("payload_too_large", f"more than {limit:,} bytes; send less at once")
     return bytes(body)
+
+
+@contextmanager
+def a_place_to_wait() -> Iterator[bool]:
+    """Whether this request may hold its thread for long: some threads stay free for the others."""
+    waiting: threading.BoundedSemaphore = current_app.extensions["linkrow.waiting"]
+    may_wait = waiting.acquire(blocking=False)
+    try:
+        yield may_wait
+    finally:
+        if may_wait:
+            waiting.release()
 
 
 def json_answer(body: str, *, status: int = 200) -> Response:

@@ -9,7 +9,15 @@ from relay.gate import parse_json, read_jobs
 from relay.ledger.ledger import Ledger
 from relay.queue.broker import Broker, Limits
 from relay.refusals import bad_shape, refuse
-from relay.views.gates import caller, json_answer, key, parts, requires_signature, spend_nonce
+from relay.views.gates import (
+    a_place_to_wait,
+    caller,
+    json_answer,
+    key,
+    parts,
+    requires_signature,
+    spend_nonce,
+)
 from wire import ids
 from wire.models import MAX_WAIT_SECONDS, JobAnswer, JobList, SubmitAnswer
 from wire.signing import IDEMPOTENCY_HEADER, REPLAYED_HEADER
@@ -21,6 +29,7 @@ jobs.before_request(requires_signature(may={"POST": Scope.JOBS_WRITE, "GET": Sco
 Word = TypeVar("Word", JobStatus, Conclusion)
 
 _JOB_ID = re.compile(ids.JOB_ID)
+_ROW_ID: Final = r"[^\x00-\x1f\x7f]{1,255}"
 _MAX_PAGE: Final = 1000
 _FILTERS: Final = frozenset(
     {"source_id", "row_id", "status", "conclusion", "refresh_id", "limit", "cursor"}
@@ -55,11 +64,11 @@ def listed() -> Response:
     asked = _arguments(_FILTERS)
     records, cursor = parts().ledger.jobs(
         account_id,
-        source_id=asked.get("source_id"),
-        row_id=asked.get("row_id"),
+        source_id=_form(ids.SOURCE_ID, asked.get("source_id"), "source_id"),
+        row_id=_form(_ROW_ID, asked.get("row_id"), "row_id"),
         status=_word(JobStatus, asked.get("status"), "status"),
         conclusion=_word(Conclusion, asked.get("conclusion"), "conclusion"),
-        refresh_id=asked.get("refresh_id"),
+        refresh_id=_form(ids.REFRESH_ID, asked.get("refresh_id"), "refresh_id"),
         limit=_number(asked.get("limit", "100"), "limit", 1, _MAX_PAGE),
         cursor=asked.get("cursor"),
     )
@@ -79,7 +88,13 @@ def one(job_id: str) -> Response:
     """One job; with ``wait``, not before it is final or that time is over."""
     account_id = spend_nonce().account_id
     wait = _number(_arguments({"wait"}).get("wait", "0"), "wait", 0, MAX_WAIT_SECONDS)
-    answer = find(parts().broker, parts().ledger, account_id, job_id, wait=wait)
+    if not wait:
+        answer = find(parts().broker, parts().ledger, account_id, job_id, wait=0)
+    else:
+        with a_place_to_wait() as may_wait:
+            answer = find(
+                parts().broker, parts().ledger, account_id, job_id, wait=wait if may_wait else 0
+            )
     return json_answer(answer.model_dump_json())
 
 
@@ -127,6 +142,12 @@ def _word(kind: type[Word], text: str | None, name: str) -> Word | None:
         return kind(text)
     except ValueError as error:
         raise bad_shape([(f"?{name}", f"one of {', '.join(kind)}")]) from error
+
+
+def _form(pattern: str, text: str | None, name: str) -> str | None:
+    if text is not None and not re.fullmatch(pattern, text):
+        raise bad_shape([(f"?{name}", f"no {name} looks like that")])
+    return text
 
 
 def _number(text: str, name: str, low: int, high: int) -> int:
