@@ -162,7 +162,9 @@ def environ_of(home: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("LINKROW_") and "proxy" not in name.lower()
     }
-    return kept | {"LINKROW_HOME": str(home), "LINKROW_RETRY_DELAYS": "0.2,0.4"}
+    # TMPDIR: what a killed relay leaves in the temporary folder goes with the test.
+    own = {"LINKROW_HOME": str(home), "TMPDIR": str(home), "LINKROW_RETRY_DELAYS": "0.2,0.4"}
+    return kept | own
 
 
 class Linkrow:
