@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS: Final = 2.0
 _LOCK: Final = "linkrow:lock:rebuild"
 _LOCK_SECONDS: Final = 300
+_PROGRESS_SECONDS: Final = 7 * 86400  # as long as a refresh's counters live in Redis
 
 
 class Clock:
@@ -72,6 +73,7 @@ class Clock:
                 quotas=self._ledger.admitted_on(seconds // 86400),
                 unfinished=self._ledger.unfinished(),
                 owed=self._ledger.owed(),
+                refreshes=self._ledger.refresh_counts(since=seconds - _PROGRESS_SECONDS),
             )
             logger.info("Redis is open; %d jobs wait again", restored)
             return True

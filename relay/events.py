@@ -11,6 +11,7 @@ from wire.vocab import FINAL_STATUSES, Conclusion, JobStatus, Writeback
 
 STREAM: Final = "linkrow:outcomes"
 GROUP: Final = "recorder"
+_END_OF_TIME: Final = 253_402_300_800  # the year 10000, in unix seconds
 
 
 class UnreadableEvent(Exception):
@@ -97,7 +98,7 @@ def decode(fields: Mapping[bytes, bytes]) -> Event:
                 return WritebackEvent(
                     job_id=text["job_id"],
                     account_id=text["account_id"],
-                    at=float(text["at"]),
+                    at=_seconds(text["at"]),
                     writeback=Writeback(text["writeback"]),
                     detail=text["detail"],
                     device_id=text["device_id"] or None,
@@ -106,7 +107,7 @@ def decode(fields: Mapping[bytes, bytes]) -> Event:
                 return SourceEvent(
                     source_id=text["source_id"],
                     account_id=text["account_id"],
-                    at=float(text["at"]),
+                    at=_seconds(text["at"]),
                     device_id=text["device_id"] or None,
                 )
             case other:
@@ -114,6 +115,13 @@ def decode(fields: Mapping[bytes, bytes]) -> Event:
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         # pydantic's ValidationError and UnicodeDecodeError are ValueErrors
         raise UnreadableEvent(f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < _END_OF_TIME:  # also false for nan
+        raise UnreadableEvent(f"no time: {text[:40]!r}")
+    return seconds
 
 
 def _admitted(text: Mapping[str, str]) -> Admitted:
@@ -124,7 +132,7 @@ def _admitted(text: Mapping[str, str]) -> Admitted:
         timestamp=int(text["timestamp"]),
         nonce=text["nonce"],
         body_sha256=text["body_sha256"],
-        at=float(text["at"]),
+        at=_seconds(text["at"]),
         jobs=tuple(
             AdmittedJob(
                 job_id=str(job["job_id"]), request=JobRequest.model_validate(job["request"])
@@ -141,7 +149,7 @@ def _final(text: Mapping[str, str]) -> FinalEvent:
     return FinalEvent(
         job_id=text["job_id"],
         account_id=text["account_id"],
-        at=float(text["at"]),
+        at=_seconds(text["at"]),
         status=status,
         conclusion=Conclusion(text["conclusion"]),
         outcome=parse_outcome(text["outcome"]),

@@ -27,7 +27,9 @@ _CONSUMER: Final = "recorder"
 _BLOCK_MS: Final = 1000
 _PAUSE_SECONDS: Final = 1.0
 
+# The first write takes no memory: a full Redis would refuse it, and only a recorder makes room.
 _TAKE = """
+redis.call('DEL', 'linkrow:nothing')
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('PEXPIRE', KEYS[1], ARGV[2]); return 1
 end

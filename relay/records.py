@@ -61,6 +61,17 @@ class JobRecord:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshCount:
+    """How many *jobs* of a refresh stand alike in the books; no *conclusion* = not ended."""
+
+    account_id: str
+    refresh_id: str
+    conclusion: Conclusion | None
+    writeback: Writeback
+    jobs: int
+
+
 def instant(seconds: float) -> datetime:
     """Unix seconds as a UTC datetime."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -31,6 +31,7 @@ MAX_CONTEXT_BYTES: Final = 2048
 MAX_WAIT_SECONDS: Final = 25
 MAX_HOPS: Final = 20
 MAX_REPORTS: Final = 200
+REPORTED_STATUSES: Final = (JobStatus.DONE, JobStatus.FAILED, JobStatus.INVALID)
 DEFAULT_EXPIRES_IN: Final = 24 * 3600
 
 
@@ -282,6 +283,15 @@ class Report(Model):
     job_id: JobId
     lease_id: LeaseId
     outcome: Outcome
+
+    @model_validator(mode="after")
+    def _what_an_agent_can_find_out(self) -> Self:
+        if (
+            self.outcome.status not in REPORTED_STATUSES
+            or self.outcome.conclusion is Conclusion.AGENT_LOST
+        ):
+            raise ValueError(f"{self.outcome.conclusion} is not for an agent to say")
+        return self
 
 
 class ResultsRequest(Model):

@@ -3,6 +3,8 @@
 import base64
 import binascii
 import json
+import math
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +35,7 @@ from relay.ledger.schema import (
     sources,
     unreadable_events,
 )
-from relay.records import JobRecord, parse_outcome
+from relay.records import JobRecord, RefreshCount, parse_outcome
 from relay.secret_box import SecretBox
 from wire import ids
 from wire.errors import Malformed
@@ -385,6 +387,27 @@ class Ledger:
         with self._begin() as connection:
             return [(row[0], row[1]) for row in connection.execute(query).all()]
 
+    def refresh_counts(self, *, since: float) -> list[RefreshCount]:
+        """How far each refresh is that got a job after *since* (unix seconds)."""
+        columns = (jobs.c.account_id, jobs.c.refresh_id, jobs.c.conclusion, jobs.c.writeback)
+        query = (
+            sa.select(*columns, sa.func.count())
+            .where(jobs.c.refresh_id.is_not(None), jobs.c.created_at > since)
+            .group_by(*columns)
+        )
+        with self._begin() as connection:
+            rows = connection.execute(query).all()
+        return [
+            RefreshCount(
+                account_id=account_id,
+                refresh_id=refresh_id,
+                conclusion=Conclusion(conclusion) if conclusion else None,
+                writeback=Writeback(writeback),
+                jobs=count,
+            )
+            for account_id, refresh_id, conclusion, writeback, count in rows
+        ]
+
     def unfinished(self) -> Iterator[JobRecord]:
         """Every job that has not ended, oldest first."""
         yield from self._walk(jobs.c.status.in_(_LIVE))
@@ -601,6 +624,8 @@ def _read_cursor(cursor: str) -> tuple[float, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         at, job_id = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-        return float(at), str(job_id)
-    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
+        if not math.isfinite(at) or not re.fullmatch(ids.JOB_ID, job_id):
+            raise ValueError  # noqa: TRY301 - one sentence for all that is none of ours
+        return float(at), job_id
+    except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError) as error:
         raise Malformed("cursor", "none of ours; begin without one") from error

@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 import zlib
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ from relay.queue.errors import (
     UnknownSource,
 )
 from relay.queue.job_ids import job_id
-from relay.records import JobRecord, parse_outcome
+from relay.records import JobRecord, RefreshCount, parse_outcome
 from wire.models import (
     Accepted,
     ErrorDetail,
@@ -71,6 +72,7 @@ FUNCTION: Final = "relay.remote.resolve"
 MAX_FOLLOWERS: Final = 20
 _SLICE_SECONDS: Final = 5.0
 _CHUNK: Final = 500
+_REFRESH_SECONDS: Final = 7 * 86400
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +170,9 @@ def _script_text(name: str) -> str:
 class Broker:
     """The queue in one Redis. *redis* must not decode responses: RQ's hashes hold zlib bytes.
 
-    Every method raises RedisUnavailable when Redis does not answer or is full, with nothing done.
+    Every method raises RedisUnavailable when Redis does not answer. A script was run whole then, or
+    not at all: every call may be made again, an admission under its Idempotency-Key. A full Redis
+    refuses admissions and takes everything that drains it.
     """
 
     def __init__(
@@ -357,9 +361,10 @@ class Broker:
                     return []
 
     def _lease(self, caller: Caller, ask: LeaseRequest) -> tuple[list[Lease], float | None]:
-        places = _places(caller, ask)
+        # Begin at another place each time: a source with a million rows must not starve the others.
+        places = self._turned(_places(caller, ask))
         terms = self._terms(caller) | {
-            "sources": ask.sources,
+            "sources": self._turned(ask.sources),
             "queues": list(names.queues_for(places, ask.capabilities)),
             "max": ask.max,
         }
@@ -369,6 +374,10 @@ class Broker:
             raise UnknownSource(answer[1].decode())
         due = float(answer[2]) if answer[2] else None
         return [_lease_of(*row) for row in answer[1]], due
+
+    def _turned(self, places: Sequence[str]) -> list[str]:
+        start = int(self._chance() * len(places))
+        return [*places[start:], *places[:start]]
 
     def renew(self, caller: Caller, ask: RenewRequest) -> RenewAnswer:
         """Keep leases alive, and the time for rows that are still to be written."""
@@ -539,14 +548,22 @@ class Broker:
         """Take back dead leases, end what expired, give up rows that nobody serves; everywhere."""
         with _ours():
             queues = [key.decode().removeprefix("rq:queue:") for key in self._queue_keys()]
-        terms = self._ending_terms() | {
-            "queues": [queue for queue in queues if queue.startswith(names.PREFIX)],
-            "limit": limit,
-            "unserved_seconds": self.settings.unserved_seconds,
-            "unserved_reason": _UNSERVED_REASON,
-        }
-        leases, expired, unserved = self._run("sweep", [json.dumps(terms)])
-        return SweepCounts(leases=leases, expired=expired, unserved=unserved)
+        ours = [queue for queue in queues if queue.startswith(names.PREFIX)]
+        total = SweepCounts()
+        for chunk in _chunks(ours) if ours else [[]]:
+            terms = self._ending_terms() | {
+                "queues": chunk,
+                "limit": limit,
+                "unserved_seconds": self.settings.unserved_seconds,
+                "unserved_reason": _UNSERVED_REASON,
+            }
+            leases, expired, unserved = self._run("sweep", [json.dumps(terms)])
+            total = SweepCounts(
+                leases=total.leases + leases,
+                expired=total.expired + expired,
+                unserved=total.unserved + unserved,
+            )
+        return total
 
     def _queue_keys(self) -> list[bytes]:
         keys: Any = self.redis.smembers("rq:queues")
@@ -576,12 +593,14 @@ class Broker:
         quotas: Iterable[tuple[str, int]],
         unfinished: Iterable[JobRecord],
         owed: Iterable[JobRecord],
+        refreshes: Iterable[RefreshCount] = (),
     ) -> int:
         """Fill an empty Redis from the books, then open it. How many jobs wait again.
 
         *sources* are (source id, account), *quotas* (account, rows admitted today, UTC). Jobs that
         had not ended are queued anew under their own ids; *owed* are ended ones whose rows are
-        still to be written. Call it while holding a lock; nothing is admitted until it returns.
+        still to be written; *refreshes* say how far each refresh was. Call it while holding a lock;
+        nothing is admitted until it returns, and a call that was cut short may be repeated.
         """
         iso = utcformat(self._clock())
         shared = json.dumps(self._shared_fields(iso))
@@ -594,6 +613,7 @@ class Broker:
             seconds, _ = self.redis.time()
             for account_id, used in quotas:
                 self.redis.set(f"linkrow:quota:{account_id}:{seconds // 86400}", used, ex=2 * 86400)
+        self._restore_progress(refreshes)
         restored = 0
         for records in _chunked(unfinished):
             arguments: list[str | bytes] = [shared]
@@ -618,6 +638,22 @@ class Broker:
             seconds, _ = self.redis.time()
             self.redis.set("linkrow:epoch", seconds, nx=True)
         return restored
+
+    def _restore_progress(self, refreshes: Iterable[RefreshCount]) -> None:
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for each in refreshes:
+            fields = counts[f"linkrow:refresh:{each.account_id}:{each.refresh_id}"]
+            fields["submitted"] += each.jobs
+            if each.conclusion is not None:
+                fields["finished"] += each.jobs
+                fields[f"conclusion:{each.conclusion}"] += each.jobs
+                fields[f"writeback:{each.writeback}"] += each.jobs
+        with _ours(), self.redis.pipeline(transaction=False) as pipe:
+            for key, fields in counts.items():
+                for field, count in fields.items():
+                    pipe.hset(key, field, str(count))
+                pipe.expire(key, _REFRESH_SECONDS)
+            pipe.execute()
 
     def _restore_owed(self, records: Sequence[JobRecord]) -> None:
         with _ours(), self.redis.pipeline(transaction=True) as pipe:

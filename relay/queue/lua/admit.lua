@@ -27,8 +27,9 @@ for i = 1, head.count do
     local owner = call('GET', 'linkrow:source:' .. job.source)
     if owner and owner ~= head.account_id then return { 'unknown_source', job.source } end
   end
-  if call('EXISTS', job_key(id), 'linkrow:done:' .. id) > 0 then
-    plan[i] = { 'replayed', id }
+  local _, ending = ended_as(id)
+  if ending or call('EXISTS', job_key(id)) == 1 then
+    plan[i] = { 'replayed', id, ending }
   else
     local live = job.source ~= '' and job.row ~= '' and
       call('HGET', 'linkrow:live:' .. job.source, job.row)
@@ -82,9 +83,11 @@ for i = 1, head.count do
       end)
     end
   elseif disposition == 'replayed' then
-    status = call('HGET', job_key(id), 'lr_status') or 'done'
+    status = step[3] or call('HGET', job_key(id), 'lr_status') or 'queued'
   else
     if disposition == 'superseding' then
+      local old = call('HMGET', job_key(step[3]), 'origin', 'status')
+      if old[2] == 'queued' then unlist(old[1], step[3]) end
       finalise(step[3], { status = 'canceled', conclusion = 'superseded', outcome = '',
         skip_reason = head.superseded_reason, lease = 'superseded', device = '', iso = head.iso,
         result = '', obligation = '' })

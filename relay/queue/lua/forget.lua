@@ -1,5 +1,6 @@
 -- The books have these: let them go soon. ARGV: seconds, ids.
 local seconds = tonumber(ARGV[1])
+make_room()
 for at = 2, #ARGV do
   local id = ARGV[at]
   local job = call('HMGET', job_key(id), 'lr_status', 'status', 'origin')

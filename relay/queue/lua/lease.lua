@@ -1,9 +1,12 @@
 -- Hand out work. ARGV: 1 terms (JSON), then the random half of each lease id.
 local terms = cjson.decode(ARGV[1])
 for _, source in ipairs(terms.sources) do
-  if not claim_source(source, terms.account_id, terms.device_id) then
-    return { 'unknown_source', source }
-  end
+  local owner = call('GET', 'linkrow:source:' .. source)
+  if owner and owner ~= terms.account_id then return { 'unknown_source', source } end
+end
+make_room()
+for _, source in ipairs(terms.sources) do
+  claim_source(source, terms.account_id, terms.device_id)
 end
 local out, due = {}, 0
 local function sooner(score)
@@ -34,8 +37,7 @@ for _, source in ipairs(terms.sources) do
   end
 end
 
-for _, queue in ipairs(terms.queues) do
-  if #out >= terms.max then break end
+local function serve(queue)
   local list = 'rq:queue:' .. queue
   sweep_leases(queue, terms, 100)
   promote_due(queue)
@@ -46,10 +48,12 @@ for _, queue in ipairs(terms.queues) do
     looked = looked + 1
     local key = job_key(id)
     local job = call('HMGET', key, 'data', 'status', 'lr_status', 'lr_source_id', 'lr_row_id',
-      'lr_attempts', 'lr_created_at', 'lr_account_id', 'lr_kind')
+      'lr_attempts', 'lr_lease_id', 'lr_account_id', 'lr_kind')
     if job[1] and job[3] then
       if FINAL[job[3]] then
-        call('HSET', key, 'status', RQ_STATUS[job[3]])   -- a stranger queued what had ended
+        mend(queue, id, job[3])
+      elseif call('ZSCORE', 'linkrow:leases:' .. queue, id .. ':' .. (job[7] or '')) then
+        call('HSET', key, 'status', 'started')           -- a stranger queued what somebody works on
       elseif job[2] == 'queued' then
         local expires = call('ZSCORE', 'linkrow:expires', id)
         if expires and tonumber(expires) <= NOW then
@@ -76,8 +80,17 @@ for _, queue in ipairs(terms.queues) do
       end
     end
   end
+  if #out < terms.max and call('EXISTS', list) == 1 then sooner(NOW) end
   sooner(first_score('rq:scheduled:' .. queue))
   sooner(first_score('linkrow:leases:' .. queue))
+end
+for _, queue in ipairs(terms.queues) do
+  if #out >= terms.max then break end
+  -- Most of the queues that an agent could serve are empty.
+  if call('EXISTS', 'rq:queue:' .. queue, 'rq:scheduled:' .. queue, 'linkrow:leases:' .. queue) > 0
+  then
+    serve(queue)
+  end
 end
 for _, source in ipairs(terms.sources) do sooner(first_score('linkrow:obligations:' .. source)) end
 -- Somebody else may be waiting for the rest.

@@ -23,7 +23,7 @@
 --   linkrow:leases:<q>            zset   <id>:<lease> by the real deadline
 --   linkrow:held:<device>         set    <id>:<lease> a device holds
 --   linkrow:expires               zset   ids by the time after which a waiting job is given up
---   linkrow:done:<id>             string winning lease; outlives the job's hash
+--   linkrow:done:<id>             string <winning lease> <status>; outlives the job's hash
 --   linkrow:obligation:<id>       hash   a row to be written, with its own copy of the result
 --   linkrow:obligations:<source>  zset   ids by the deadline of whoever is to write them
 --   linkrow:unserved              zset   ids of all obligations by their birth
@@ -54,6 +54,15 @@ local FINAL = { done = true, failed = true, invalid = true, skipped = true, canc
                 expired = true }
 
 local function job_key(id) return 'rq:job:' .. id end
+
+-- A full Redis refuses a script's first write if it takes memory, and no later one. What drains the
+-- queue begins with this write, which takes none; only admissions are refused.
+local function make_room() call('DEL', 'linkrow:nothing') end
+
+local function ended_as(id)          -- the winning lease and the status, or nil
+  local mark = call('GET', 'linkrow:done:' .. id)
+  if mark then return string.match(mark, '^(%S+) (%S+)$') end
+end
 
 local function place_of(queue)       -- links.<place>[.premium][.profile-<name>]
   return string.match(queue, '^links%.([^.]+)')
@@ -111,7 +120,7 @@ local function finalise(id, ending)
   if source ~= '' and row ~= '' and call('HGET', 'linkrow:live:' .. source, row) == id then
     call('HDEL', 'linkrow:live:' .. source, row)
   end
-  call('SET', 'linkrow:done:' .. id, ending.lease, 'EX', 86400)
+  call('SET', 'linkrow:done:' .. id, ending.lease .. ' ' .. ending.status, 'EX', 86400)
   local obligation = ending.obligation
   if source == '' or row == '' then obligation = '' end
   local writeback = obligation ~= '' and 'pending' or 'none'
@@ -176,6 +185,15 @@ local function note_writeback(id, state, detail, device)
   return true
 end
 
+-- Into the queue (RPUSH) or to its front (LPUSH), whatever RQ has made of the job meanwhile.
+local function enqueue(queue, id, push)
+  call('HSET', job_key(id), 'status', 'queued', 'lr_status', 'queued', 'lr_lease_id', NOBODY)
+  call('PERSIST', job_key(id))
+  call('ZREM', 'rq:failed:' .. queue, id)
+  call(push, 'rq:queue:' .. queue, id)
+  call('SADD', 'rq:queues', 'rq:queue:' .. queue)
+end
+
 -- A lease was lost or given back: the job goes to the front, or ends after too many deliveries.
 local function give_back(id, terms)
   local key = job_key(id)
@@ -184,12 +202,11 @@ local function give_back(id, terms)
   if tonumber(job[4] or '0') >= terms.max_deliveries then
     call('HSET', key, 'lr_lease_id', NOBODY)
     finalise(id, { status = 'failed', conclusion = 'agent_lost', outcome = terms.lost_outcome,
-      skip_reason = '', lease = job[2], device = job[3] or '', iso = terms.iso,
+      skip_reason = '', lease = 'lost', device = job[3] or '', iso = terms.iso,
       result = terms.lost_result, obligation = 'open' })
     return
   end
-  call('HSET', key, 'status', 'queued', 'lr_status', 'queued', 'lr_lease_id', NOBODY)
-  call('LPUSH', 'rq:queue:' .. job[1], id)
+  enqueue(job[1], id, 'LPUSH')
   wake(job[1], 1)
 end
 
@@ -211,9 +228,41 @@ end
 local function promote_due(queue)
   for _, id in ipairs(call('ZRANGEBYSCORE', 'rq:scheduled:' .. queue, 0, NOW, 'LIMIT', 0, 500)) do
     call('ZREM', 'rq:scheduled:' .. queue, id)
-    if call('HGET', job_key(id), 'status') == 'scheduled' then
-      call('HSET', job_key(id), 'status', 'queued')
-      call('RPUSH', 'rq:queue:' .. queue, id)
+    local job = call('HMGET', job_key(id), 'status', 'lr_status')
+    if job[1] == 'scheduled' and job[2] and not FINAL[job[2]] then enqueue(queue, id, 'RPUSH') end
+  end
+end
+
+-- Out of a waiting list. Where it is long the id stays, and LEASE passes over it.
+local LONG = 20000
+local function unlist(queue, id)
+  if call('LLEN', 'rq:queue:' .. queue) <= LONG then call('LREM', 'rq:queue:' .. queue, 1, id) end
+end
+
+-- A stranger queued or failed what had ended: RQ's view of it is put right again.
+local function mend(queue, id, status)
+  local rq_status = RQ_STATUS[status]
+  call('HSET', job_key(id), 'status', rq_status)
+  call('ZADD', 'rq:' .. rq_status .. ':' .. queue, math.floor(NOW) + 86400, id)
+  local ttl = call('TTL', job_key(id))
+  if ttl < 0 or ttl > 86400 then call('EXPIRE', job_key(id), 86400) end
+end
+
+-- What a stock rq worker or RQ's own clean-up failed. RQ keeps failures for a year, we for a day:
+-- so they are told apart from ours.
+local function rescue_failed(queue, limit)
+  local key = 'rq:failed:' .. queue
+  for _, id in ipairs(call('ZRANGEBYSCORE', key, NOW + 2 * 86400, '+inf', 'LIMIT', 0, limit)) do
+    local job = call('HMGET', job_key(id), 'lr_status', 'lr_lease_id')
+    call('ZREM', key, id)
+    if job[1] and FINAL[job[1]] then
+      mend(queue, id, job[1])
+    elseif job[1] and call('ZSCORE', 'linkrow:leases:' .. queue, id .. ':' .. (job[2] or '')) then
+      call('HSET', job_key(id), 'status', 'started')
+      call('PERSIST', job_key(id))
+    elseif job[1] then
+      enqueue(queue, id, 'RPUSH')
+      wake(queue, 1)
     end
   end
 end
@@ -221,7 +270,9 @@ end
 local function expire(id, terms)
   local queue = call('HGET', job_key(id), 'origin')
   local needs = string.match(queue, '^links%.[^.]+%.(.+)$')
+  needs = needs and string.gsub(string.gsub(needs, '%.', ' with '), 'profile%-', 'profile ')
   local reason = needs and string.format(terms.unable_reason, needs) or terms.expired_reason
+  call('ZREM', 'rq:failed:' .. queue, id)
   finalise(id, { status = 'expired', conclusion = 'job_expired', outcome = '', skip_reason = reason,
     lease = 'expired', device = '', iso = terms.iso, result = terms.expired_result,
     obligation = 'open' })

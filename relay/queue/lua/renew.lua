@@ -1,6 +1,7 @@
 -- Work goes on. ARGV: 1 terms (JSON), 2 number of leases, then id and lease each, then ids of rows.
 local terms = cjson.decode(ARGV[1])
 local count = tonumber(ARGV[2])
+make_room()
 local out = {}
 for i = 1, count do
   local id, lease = ARGV[1 + 2 * i], ARGV[2 + 2 * i]

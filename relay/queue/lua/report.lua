@@ -2,17 +2,18 @@
 --   id, lease, status, conclusion, outcome (JSON), result (for RQ), delays ("" or "2.1,10.4")
 local terms = cjson.decode(ARGV[1])
 local out = {}
+make_room()
 for at = 1, #ARGV - 1, 7 do
   local id, lease = ARGV[at + 1], ARGV[at + 2]
   local key = job_key(id)
-  local won = call('GET', 'linkrow:done:' .. id)
-  local job = call('HMGET', key, 'origin', 'lr_lease_id', 'lr_account_id', 'lr_attempts')
+  local won = ended_as(id)
+  local job = call('HMGET', key, 'origin', 'lr_lease_id', 'lr_account_id', 'lr_device_id')
   local state = 'stale'
   if won then
     if won == lease then state = 'duplicate' end
   elseif job[3] == terms.account_id and job[2] == lease and
       call('ZSCORE', 'linkrow:leases:' .. job[1], id .. ':' .. lease) then
-    drop_lease(job[1], id, lease, terms.device_id)
+    drop_lease(job[1], id, lease, job[4])
     local attempt = call('HINCRBY', key, 'lr_attempts', 1)
     local delays, again = ARGV[at + 7], nil
     local index = 0

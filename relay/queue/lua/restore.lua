@@ -14,9 +14,6 @@ for at = 1, #ARGV - 1, 10 do
     call('SADD', 'rq:queues', 'rq:queue:' .. queue)
     call('ZADD', 'linkrow:expires', ARGV[at + 10], id)
     if source ~= '' and row ~= '' then call('HSET', 'linkrow:live:' .. source, row, id) end
-    each_refresh(account, ARGV[at + 8], function(refresh)
-      call('HINCRBY', refresh, 'submitted', 1)
-    end)
     call('INCR', 'linkrow:depth:' .. account)
     wake(queue, 1)
     restored = restored + 1

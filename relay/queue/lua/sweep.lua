@@ -1,23 +1,31 @@
 -- Housekeeping. ARGV: terms (JSON: queues to look at, limit per kind).
 local terms = cjson.decode(ARGV[1])
+make_room()
 local leases, expired, unserved = 0, 0, 0
 for _, queue in ipairs(terms.queues) do
   leases = leases + sweep_leases(queue, terms, terms.limit)
   promote_due(queue)
+  rescue_failed(queue, terms.limit)
   for _, registry in ipairs({ 'finished', 'failed', 'canceled' }) do
     call('ZREMRANGEBYSCORE', 'rq:' .. registry .. ':' .. queue, '-inf', '(' .. stamp(NOW))
   end
+  local list = 'rq:queue:' .. queue
+  if call('EXISTS', list, 'linkrow:leases:' .. queue, 'rq:scheduled:' .. queue, 'rq:wip:' .. queue,
+      'rq:finished:' .. queue, 'rq:failed:' .. queue, 'rq:canceled:' .. queue) == 0 then
+    call('SREM', 'rq:queues', list)      -- the next admission names it again
+  end
 end
 for _, id in ipairs(call('ZRANGEBYSCORE', 'linkrow:expires', '-inf', NOW, 'LIMIT', 0, terms.limit)) do
-  local job = call('HMGET', job_key(id), 'status', 'lr_status', 'origin')
-  if not job[2] or FINAL[job[2]] then
+  local job = call('HMGET', job_key(id), 'lr_status', 'origin', 'lr_lease_id')
+  if not job[1] or FINAL[job[1]] then
     call('ZREM', 'linkrow:expires', id)
-  elseif job[1] == 'queued' then
-    call('LREM', 'rq:queue:' .. job[3], 1, id)
-    expire(id, terms)
-    expired = expired + 1
-  else
+  elseif call('ZSCORE', 'rq:scheduled:' .. job[2], id) or
+      call('ZSCORE', 'linkrow:leases:' .. job[2], id .. ':' .. (job[3] or '')) then
     call('ZADD', 'linkrow:expires', NOW + 60, id)      -- somebody has it, or it is tried again soon
+  else
+    unlist(job[2], id)
+    expire(id, terms)                 -- it waits, or a stranger lost it
+    expired = expired + 1
   end
 end
 local long_ago = NOW - terms.unserved_seconds

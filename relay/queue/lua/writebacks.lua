@@ -1,6 +1,7 @@
 -- What became of rows. ARGV: account, device, then id, state, detail each.
 -- Answers the state that stands; '' where nothing is known any more.
 local out = {}
+make_room()
 for at = 3, #ARGV, 3 do
   local id = ARGV[at]
   local owner = call('HGET', 'linkrow:obligation:' .. id, 'account_id')
