@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
 
@@ -14,7 +14,11 @@ from gunicorn.app.base import BaseApplication
 
 from relay.app import create_app
 from relay.config import Config
+from relay.errors import LedgerUnavailable
 from relay.keyring import Keyring
+from relay.ledger.ledger import Ledger
+from relay.listening import listen, url_of
+from relay.provision import open_box
 from relay.services import services
 from relay.views.gates import Parts
 
@@ -49,13 +53,16 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT. *listener* is a socket that listens already.
 
-    *config* must name a Redis. Never returns: gunicorn ends the process.
+    *config* must name a Redis. Never returns: gunicorn ends the process. Raises BadConfig,
+    BadMasterKey or LedgerNotMigrated; a ledger that does not answer is waited for, request by
+    request.
     """
-    bind: Iterable[str] = [
-        f"fd://{listener.detach()}" if listener else f"{_bracketed(config.host)}:{config.port}"
-    ]
+    _check(config)
+    if listener is None:
+        listener = listen(config)
+        logger.info("serving at %s", url_of(listener, config))
     options = {
-        "bind": bind,
+        "bind": [f"fd://{listener.detach()}"],
         "workers": config.workers,
         "worker_class": "gthread",
         "threads": config.threads,
@@ -65,7 +72,7 @@ def serve(
         "worker_connections": 1000,
         "limit_request_line": _MAX_REQUEST_LINE,
         "limit_request_fields": 60,
-        "backlog": 512,
+        "forwarder_headers": "",  # no header of a caller's is anything but a header
         "accesslog": None,
         "errorlog": "-",
         "loglevel": "warning",
@@ -97,5 +104,13 @@ def _watch_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _check(config: Config) -> None:
+    """What would make every request fail is said before the first one."""
+    open_box(config)
+    ledger = Ledger.open(config.database_url)
+    try:
+        ledger.check_version()
+    except LedgerUnavailable as error:
+        logger.warning("%s", error)
+    finally:
+        ledger.close()  # a worker must not inherit a connection
