@@ -63,6 +63,8 @@ def _place(word: str) -> Place:
     exact = word.startswith("=")
     bare = word[1:] if exact else word
     bare = re.sub(r"^https?://", "", bare, flags=re.IGNORECASE).removeprefix("*.")
+    if "://" in bare:
+        raise Malformed("expected_domain", f"{word[:80]!r} names no host of a website")
     try:
         # http, so that only a port that is written counts as one.
         link = urls.check(f"http://{bare}")
