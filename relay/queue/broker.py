@@ -315,7 +315,7 @@ class Broker:
         raise QueueError(f"the script answered {word!r}")
 
     def _shared_fields(self, iso: str) -> list[str]:
-        """RQ's fields of a new job but for its data and its queue, as RQ itself writes them."""
+        """RQ's fields that all jobs of a request share, as RQ itself writes them."""
         template = _template(self.redis)
         fields: list[str] = []
         for name, value in template.items():
@@ -725,14 +725,19 @@ def _raise_refusal(word: bytes) -> None:
         raise refusal()
 
 
+_OWN_TO_EACH: Final = frozenset(
+    {"data", "origin", "status", "description", "created_at", "enqueued_at"}
+)
+
+
 def _template(redis: "redis_py.Redis") -> dict[str, str]:
-    """What RQ writes for a new job of ours, but for times, data and queue."""
+    """What RQ writes for every new job of ours alike."""
     job = Queue(f"{names.PREFIX}template", connection=redis, serializer="json").create_job(
         FUNCTION, args=(None,), job_id="template", description="link", timeout=3600, result_ttl=-1
     )
     fields: dict[str, str] = {}
     for name, value in job.to_dict().items():
-        if name in ("data", "origin", "status", "created_at", "enqueued_at") or value is None:
+        if name in _OWN_TO_EACH or value is None:
             continue
         fields[name] = value if isinstance(value, str) else str(value)
     return fields

@@ -95,6 +95,7 @@ for i = 1, head.count do
     local queue = ARGV[at + 2]
     if job.source ~= '' then claim_source(job.source, head.account_id, head.device_id) end
     call('HSET', job_key(id), 'data', ARGV[at + 5], 'origin', queue, 'status', 'queued',
+      'description', description_of(job.row),
       'lr_account_id', head.account_id, 'lr_source_id', job.source, 'lr_row_id', job.row,
       'lr_refresh_id', job.refresh, 'lr_kind', 'link', 'lr_same', ARGV[at + 3],
       'lr_status', 'queued', 'lr_created_at', stamp(NOW), unpack(shared))

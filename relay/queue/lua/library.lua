@@ -64,6 +64,10 @@ local function ended_as(id)          -- the winning lease and the status, or nil
   if mark then return string.match(mark, '^(%S+) (%S+)$') end
 end
 
+local function description_of(row)    -- what rq info and its logs show: never a link
+  return row ~= '' and 'row ' .. row or 'link'
+end
+
 local function place_of(queue)       -- links.<place>[.premium][.profile-<name>]
   return string.match(queue, '^links%.([^.]+)')
 end

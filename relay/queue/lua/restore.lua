@@ -7,6 +7,7 @@ for at = 1, #ARGV - 1, 10 do
   local account, source, row = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
   if call('EXISTS', job_key(id), 'linkrow:done:' .. id) == 0 then
     call('HSET', job_key(id), 'data', ARGV[at + 4], 'origin', queue, 'status', 'queued',
+      'description', description_of(row),
       'lr_account_id', account, 'lr_source_id', source, 'lr_row_id', row,
       'lr_refresh_id', ARGV[at + 8], 'lr_kind', 'link', 'lr_same', ARGV[at + 3],
       'lr_status', 'queued', 'lr_created_at', ARGV[at + 9], unpack(shared))

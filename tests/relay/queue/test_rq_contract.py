@@ -1,0 +1,447 @@
+"""What our scripts write is what RQ reads, in every state; and what RQ writes does us no harm."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+from rq import Queue, SimpleWorker
+from rq.job import Job
+from rq.registry import StartedJobRegistry
+from rq.results import Result
+from rq.serializers import JSONSerializer
+
+from relay.queue.broker import FUNCTION, encode_data
+from wire.models import ReleaseRequest
+from wire.vocab import Conclusion, JobStatus, ReportState, Tier
+
+YEAR = 365 * 86400
+
+
+def registries(queue: Queue) -> dict[str, list[str]]:
+    """Every registry of *queue*, read the way ``rq info`` does: cleaning up on the way."""
+    found = {
+        "queued": queue.get_job_ids(),
+        "started": queue.started_job_registry.get_job_ids(),
+        "scheduled": queue.scheduled_job_registry.get_job_ids(),
+        "finished": queue.finished_job_registry.get_job_ids(),
+        "failed": queue.failed_job_registry.get_job_ids(),
+        "canceled": queue.canceled_job_registry.get_job_ids(),
+        "deferred": queue.deferred_job_registry.get_job_ids(),
+    }
+    return {name: ids for name, ids in found.items() if ids}
+
+
+def wait(world: Any, new_link: Any, outcomes: Any) -> None:
+    pass
+
+
+def run(world: Any, new_link: Any, outcomes: Any) -> None:
+    world.lease()
+
+
+def land(world: Any, new_link: Any, outcomes: Any) -> None:
+    world.report(world.lease()[0])
+
+
+def fail(world: Any, new_link: Any, outcomes: Any) -> None:
+    world.report(world.lease()[0], outcomes["bad certificate"])
+
+
+def back_off(world: Any, new_link: Any, outcomes: Any) -> None:
+    world.report(world.lease()[0], outcomes["no answer"])
+
+
+def give_back(world: Any, new_link: Any, outcomes: Any) -> None:
+    world.lease()
+    world.broker.release(world.caller(device="dev_1"), ReleaseRequest(all=True, sources=["src_a"]))
+
+
+def lose_ten_times(world: Any, new_link: Any, outcomes: Any) -> None:
+    for _ in range(10):
+        world.lease()
+        world.let_leases_run_out()
+    world.broker.sweep()
+
+
+def cancel(world: Any, new_link: Any, outcomes: Any) -> None:
+    world.broker.cancel("acct_a", world.queue().get_job_ids()[0])
+
+
+def cancel_running(world: Any, new_link: Any, outcomes: Any) -> None:
+    world.broker.cancel("acct_a", world.lease()[0].job_id)
+
+
+def supersede(world: Any, new_link: Any, outcomes: Any) -> None:
+    world.admit(new_link(source_id="src_a", tier=Tier.PREMIUM))
+
+
+def expire(world: Any, new_link: Any, outcomes: Any) -> None:
+    world.let_jobs_expire()
+    world.broker.sweep()
+
+
+STATES = [
+    pytest.param(wait, "queued", "queued", "queued", id="waiting"),
+    pytest.param(run, "started", "started", "running", id="running"),
+    pytest.param(land, "finished", "finished", "done", id="landed"),
+    pytest.param(fail, "failed", "failed", "failed", id="failed"),
+    pytest.param(back_off, "scheduled", "scheduled", "queued", id="waiting for another attempt"),
+    pytest.param(give_back, "queued", "queued", "queued", id="given back"),
+    pytest.param(lose_ten_times, "failed", "failed", "failed", id="lost by ten agents"),
+    pytest.param(cancel, "canceled", "canceled", "canceled", id="canceled"),
+    pytest.param(cancel_running, "canceled", "canceled", "canceled", id="canceled while it ran"),
+    pytest.param(supersede, "canceled", "canceled", "canceled", id="superseded"),
+    pytest.param(expire, "finished", "finished", "expired", id="expired"),
+]
+
+
+@pytest.mark.parametrize(("happens", "registry", "status", "ours"), STATES)
+def test_rq_sees_a_job_in_one_place_and_reads_its_state(
+    world, new_link, outcomes, happens, registry, status, ours
+) -> None:
+    job_id = world.admit(new_link()).jobs[0].job_id
+
+    happens(world, new_link, outcomes)
+
+    members = {registry: [job_id]}
+    if registry == "started":
+        members = {"started": [job_id]}
+    assert registries(world.queue()) == members
+    job = world.rq(job_id)
+    assert job.get_status() == status
+    assert (job.origin, job.func_name) == ("links.src_a", FUNCTION)
+    assert job.args[0]["row_id"] == "r_1"
+    assert world.job(job_id).status == ours
+    assert "trk.example" not in job.description
+    assert world.queue() in Queue.all(connection=world.redis)
+
+
+@pytest.mark.parametrize(("happens", "registry", "status", "ours"), STATES)
+def test_reading_and_rqs_own_clean_up_change_nothing(
+    world, new_link, outcomes, happens, registry, status, ours
+) -> None:
+    job_id = world.admit(new_link()).jobs[0].job_id
+    happens(world, new_link, outcomes)
+    before = {key: world.redis.dump(key) for key in world.redis.keys("rq:*")}
+
+    for _ in range(2):
+        registries(world.queue())
+        world.queue().intermediate_queue.cleanup(
+            SimpleWorker([world.queue()], connection=world.redis), world.queue()
+        )
+
+    after = {key: world.redis.dump(key) for key in world.redis.keys("rq:*")}
+    assert after == before
+    assert world.job(job_id).status == ours
+
+
+def test_a_new_job_is_stored_exactly_as_rq_stores_its_own(world, new_link) -> None:
+    request = new_link(context={"a": [1, "ü"]}, expected_domain="shop.example")
+    job_id = world.admit(request).jobs[0].job_id
+    stored = {
+        name.decode(): value
+        for name, value in world.redis.hgetall(f"rq:job:{job_id}").items()
+        if not name.startswith(b"lr_")
+    }
+
+    theirs = Queue("links.src_a", connection=world.redis, serializer="json").create_job(
+        FUNCTION,
+        args=(request.model_dump(mode="json", exclude_defaults=True),),
+        job_id=job_id,
+        description="row r_1",
+        timeout=3600,
+        result_ttl=-1,
+    )
+    theirs.created_at = theirs.enqueued_at = world.rq(job_id).created_at
+    wanted = {
+        name: value if isinstance(value, bytes) else str(value).encode()
+        for name, value in theirs.to_dict().items()
+    } | {"status": b"queued"}
+
+    assert stored.pop("data") != b""
+    wanted.pop("data")
+    assert stored == wanted
+    assert json.loads(world.rq(job_id).data) == json.loads(theirs.data)
+
+
+def test_the_data_is_what_rqs_json_serializer_makes_of_it() -> None:
+    import zlib
+
+    payload = json.loads(zlib.decompress(encode_data('{"tracking_url":"https://a.example/ü"}')))
+
+    assert payload == [FUNCTION, None, [{"tracking_url": "https://a.example/ü"}], {}]
+    assert JSONSerializer.loads(json.dumps(payload).encode()) == payload
+
+
+def test_rq_reads_the_running_one_with_its_holder_and_heartbeat(world, new_link) -> None:
+    world.admit(new_link())
+    (lease,) = world.lease(device="dev_7")
+
+    job = world.rq(lease.job_id)
+    (execution,) = job.get_executions()
+
+    assert (job.worker_name, execution.worker_name) == ("dev_7", "dev_7")
+    assert execution.id == lease.lease_id
+    assert job.started_at is not None
+    assert job.started_at == job.last_heartbeat
+
+
+def test_rq_reads_a_result_and_why_one_failed(world, new_link, outcomes) -> None:
+    good = world.admit(new_link("r_1")).jobs[0].job_id
+    land(world, new_link, outcomes)
+    bad = world.admit(new_link("r_2")).jobs[0].job_id
+    fail(world, new_link, outcomes)
+
+    result = world.rq(good).latest_result()
+    failure = world.rq(bad).latest_result()
+
+    assert result.type is Result.Type.SUCCESSFUL
+    assert world.rq(good).return_value() == {
+        "conclusion": "valid",
+        "final_url": "https://shop.example/",
+    }
+    assert failure.type is Result.Type.FAILED
+    assert "certificate" in failure.exc_string
+    assert result.execution_id.startswith("1-")
+
+
+def test_nothing_is_left_of_a_run_that_ended(world, new_link) -> None:
+    world.admit(new_link())
+    land(world, new_link, None)
+
+    assert world.redis.keys("rq:execution*") == []
+    assert world.redis.keys("linkrow:leases:*") == []
+    assert world.redis.keys("linkrow:held:*") == []
+    assert world.redis.keys("linkrow:live:*") == []
+    assert world.redis.zcard("linkrow:expires") == 0
+    assert world.redis.get("linkrow:depth:acct_a") == b"0"
+
+
+def test_rq_info_counts_what_waits_and_what_runs(world, new_link, redis_url) -> None:
+    world.admit(*(new_link(f"r_{n}") for n in range(5)))
+    world.lease(max=2)
+
+    shown = subprocess.run(
+        [sys.executable, "-m", "rq.cli", "info", "--raw", "-u", redis_url],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert shown.returncode == 0, shown.stderr
+    assert "queue links.src_a 3, 2 executing" in shown.stdout
+
+
+# What strangers do.
+
+
+def test_a_viewer_after_the_lease_ran_out_takes_nothing_away(world, new_link) -> None:
+    world.admit(new_link())
+    (lease,) = world.lease()
+    world.let_leases_run_out()
+
+    assert StartedJobRegistry(queue=world.queue()).count == 1
+    assert world.report(lease).state is ReportState.ACCEPTED
+
+
+def test_rqs_backstop_after_an_hour_without_a_sweep_loses_nothing(world, new_link) -> None:
+    world.admit(new_link())
+    (lease,) = world.lease()
+    world.let_leases_run_out()
+    world.redis.zadd("rq:wip:links.src_a", {f"{lease.job_id}:{lease.lease_id}": 1})
+    registries(world.queue())
+    assert world.rq(lease.job_id).get_status() == "failed"
+
+    world.broker.sweep()
+
+    assert registries(world.queue()) == {"queued": [lease.job_id]}
+    assert world.redis.ttl(f"rq:job:{lease.job_id}") == -1
+    (again,) = world.lease()
+    assert again.delivery == 2
+    assert world.report(lease).state is ReportState.STALE
+    assert world.report(again).state is ReportState.ACCEPTED
+
+
+def test_rqs_backstop_does_not_take_a_job_from_its_holder(world, new_link) -> None:
+    world.admit(new_link())
+    (lease,) = world.lease()
+    world.redis.zadd("rq:wip:links.src_a", {f"{lease.job_id}:{lease.lease_id}": 1})
+    registries(world.queue())
+
+    world.broker.sweep()
+
+    assert world.rq(lease.job_id).get_status() == "started"
+    assert world.lease(device="dev_2") == []
+    assert world.report(lease).state is ReportState.ACCEPTED
+    assert registries(world.queue()) == {"finished": [lease.job_id]}
+
+
+@pytest.mark.parametrize("ending", [land, fail, cancel])
+def test_what_a_stranger_queues_again_after_its_end_is_never_handed_out(
+    world, new_link, outcomes, ending
+) -> None:
+    job_id = world.admit(new_link()).jobs[0].job_id
+    ending(world, new_link, outcomes)
+    before = world.rq(job_id).get_status()
+    world.redis.hset(f"rq:job:{job_id}", "status", "queued")
+    world.redis.rpush("rq:queue:links.src_a", job_id, job_id)
+    world.redis.persist(f"rq:job:{job_id}")
+
+    assert [lease for lease in world.lease() if lease.kind == "link"] == []
+    assert world.rq(job_id).get_status() == before
+    assert list(registries(world.queue()).values()) == [[job_id]]
+    assert 0 < world.redis.ttl(f"rq:job:{job_id}") <= 86400
+    assert len(world.endings()) == 1
+
+
+def test_a_failed_job_that_an_operator_requeues_in_rq_stays_as_it_ended(
+    world, new_link, outcomes
+) -> None:
+    job_id = world.admit(new_link()).jobs[0].job_id
+    fail(world, new_link, outcomes)
+    world.queue().failed_job_registry.requeue(job_id)
+
+    assert world.lease() == []
+    assert registries(world.queue()) == {"failed": [job_id]}
+    assert world.job(job_id).status is JobStatus.FAILED
+
+
+def test_what_a_stranger_queues_while_it_runs_stays_with_its_holder(world, new_link) -> None:
+    world.admit(new_link())
+    (lease,) = world.lease()
+    world.redis.hset(f"rq:job:{lease.job_id}", "status", "queued")
+    world.redis.rpush("rq:queue:links.src_a", lease.job_id)
+
+    assert world.lease(device="dev_2") == []
+    assert world.rq(lease.job_id).get_status() == "started"
+    assert world.report(lease).state is ReportState.ACCEPTED
+
+
+def test_an_id_that_stands_twice_in_the_queue_is_handed_out_once(world, new_link) -> None:
+    job_id = world.admit(new_link()).jobs[0].job_id
+    world.redis.rpush("rq:queue:links.src_a", job_id)
+
+    assert [lease.job_id for lease in world.lease()] == [job_id]
+    assert world.lease(device="dev_2") == []
+
+
+def test_a_stray_rq_worker_fails_a_job_and_the_relay_takes_it_back(world, new_link, caplog) -> None:
+    job_id = world.admit(new_link()).jobs[0].job_id
+    stray = SimpleWorker([world.queue()], connection=world.redis, serializer=JSONSerializer)
+
+    stray.work(burst=True, logging_level="CRITICAL")
+    seen = world.rq(job_id)
+    status, why = seen.get_status(), seen.latest_result().exc_string
+    world.broker.sweep()
+
+    assert status == "failed"
+    assert "belong to Linkrow's agents" in why
+    assert registries(world.queue()) == {"queued": [job_id]}
+    (lease,) = world.lease()
+    assert world.report(lease).job.conclusion is Conclusion.VALID
+
+
+def test_what_a_stray_worker_lost_between_pop_and_start_expires(world, new_link) -> None:
+    job_id = world.admit(new_link()).jobs[0].job_id
+    world.redis.lpop("rq:queue:links.src_a")
+    world.redis.hset(f"rq:job:{job_id}", "status", "started")
+    world.let_jobs_expire()
+
+    assert world.broker.sweep().expired == 1
+    assert world.job(job_id).status is JobStatus.EXPIRED
+    assert world.endings() == [(job_id, "job_expired")]
+
+
+def test_rq_empty_on_a_leased_job_makes_its_report_stale_and_frees_its_row(world, new_link) -> None:
+    world.admit(new_link("r_1"), new_link("r_2"))
+    (lease,) = world.lease(max=1)
+    world.queue().empty()
+    world.rq(lease.job_id).delete()
+
+    assert world.report(lease).state is ReportState.STALE
+    assert world.renew(lease) == ["lost"]
+    world.let_leases_run_out()
+    world.broker.sweep()
+    assert world.lease() == []
+    assert world.redis.keys("linkrow:leases:*") == []
+    again = world.admit(new_link("r_1"), new_link("r_2")).jobs
+    assert [job.disposition for job in again] == ["created", "created"]
+    assert len(world.lease()) == 2
+
+
+def test_a_queue_with_nothing_in_it_disappears_from_rqs_list(world, new_link) -> None:
+    world.admit(new_link())
+    land(world, new_link, None)
+    world.broker.sweep()
+    assert world.queue() in Queue.all(connection=world.redis)
+
+    world.broker.forget([job_id for job_id, _ in world.endings()])
+    world.redis.zadd("rq:finished:links.src_a", {world.endings()[0][0]: 1})
+    world.broker.sweep()
+
+    assert Queue.all(connection=world.redis) == []
+    world.admit(new_link("r_2"))
+    assert Queue.all(connection=world.redis) == [world.queue()]
+
+
+def test_ended_jobs_leave_rqs_registries_when_they_are_forgotten(world, new_link) -> None:
+    job_id = world.admit(new_link()).jobs[0].job_id
+    land(world, new_link, None)
+
+    world.broker.forget([job_id])
+
+    assert 0 < world.redis.ttl(f"rq:job:{job_id}") <= 60
+    assert 0 < world.redis.ttl(f"rq:results:{job_id}") <= 60
+    assert world.redis.zscore("rq:finished:links.src_a", job_id) <= time.time() + 61
+    assert world.redis.ttl(f"linkrow:done:{job_id}") > 3600
+    assert world.redis.ttl(f"linkrow:obligation:{job_id}") == -1
+
+
+def test_three_viewers_at_once_change_nothing_while_jobs_go_through(
+    world, new_link, redis_url
+) -> None:
+    import redis as redis_py
+
+    stop = threading.Event()
+    troubles: list[BaseException] = []
+
+    def view() -> None:
+        client = redis_py.Redis.from_url(redis_url)
+        queue = Queue("links.src_a", connection=client, serializer="json")
+        while not stop.is_set():
+            try:
+                registries(queue)
+                Job.fetch_many(queue.get_job_ids(), connection=client, serializer="json")
+            except BaseException as error:  # noqa: BLE001
+                troubles.append(error)
+        client.close()
+
+    viewers = [threading.Thread(target=view) for _ in range(3)]
+    for viewer in viewers:
+        viewer.start()
+    try:
+        wanted = [
+            job.job_id
+            for n in range(0, 200, 50)
+            for job in world.admit(*(new_link(f"r_{n + k}") for k in range(50))).jobs
+        ]
+        abandoned = world.lease(max=40)
+        world.let_leases_run_out()
+        while leases := world.lease(max=20):
+            for lease in leases:
+                world.report(lease)
+        late = {world.report(lease).state for lease in abandoned}
+    finally:
+        stop.set()
+        for viewer in viewers:
+            viewer.join()
+
+    assert troubles == []
+    assert sorted(job_id for job_id, _ in world.endings()) == sorted(wanted)
+    assert late == {ReportState.STALE}
+    assert sorted(registries(world.queue())) == ["finished"]
