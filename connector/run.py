@@ -252,6 +252,11 @@ def _saved_credentials(home: Path) -> Credentials:
     return OwnRelay(home, environ={}, is_up=lambda url: False).credentials()
 
 
+def _is_over_for_today(error: RelayError) -> bool:
+    """A full queue drains while we wait; a daily quota does not."""
+    return isinstance(error, Refused) and error.code == "quota_exceeded"
+
+
 class _Submitter(threading.Thread):
     """Sends the jobs, batch by batch, for as long as that takes: a full queue is waited for."""
 
@@ -284,7 +289,7 @@ class _Submitter(threading.Thread):
             try:
                 self._link.client.submit(batch, idempotency_key=key)
             except RelayError as error:
-                if error.permanent:
+                if error.permanent or _is_over_for_today(error):
                     raise
                 self.waits_for = str(error)
                 pause = error.retry_after if isinstance(error, Refused) else None

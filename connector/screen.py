@@ -174,5 +174,6 @@ def as_json(summary: Summary) -> dict[str, object]:
         "p95_ms": summary.p95_ms,
         "seconds": round(summary.seconds, 3),
         "trouble": summary.trouble,
+        "refusal": None if summary.refusal is None else summary.refusal.code,
         "exit": Exit(summary.exit).name.lower(),
     }

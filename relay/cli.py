@@ -124,7 +124,7 @@ def up(data: Path | None, bind: str | None, while_used: Path | None) -> None:
     _log_to_stderr()
     with _errors_as_lines(), _stopping() as stop:
         config = Config.from_env(os.environ, data=data, bind=bind)
-        provision(config, now=datetime.now(UTC))
+        provision(config, now=datetime.now(UTC), with_api_key=False)
         Supervisor(config=config, environ=os.environ, stop=stop, while_used=while_used).run()
 
 

@@ -29,9 +29,10 @@ class Provisioned:
     device_file: Path
 
 
-def provision(config: Config, *, now: datetime) -> Provisioned:
+def provision(config: Config, *, now: datetime, with_api_key: bool = True) -> Provisioned:
     """Make what is missing, leave what is there. Two that do it at once make it once.
 
+    Without *with_api_key*, none is made: its secret can be shown only to somebody who looks.
     Raises BadMasterKey or LedgerError.
     """
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -43,7 +44,7 @@ def provision(config: Config, *, now: datetime) -> Provisioned:
         ledger = Ledger.open(config.database_url)
         try:
             ledger.migrate()
-            return _fill(config, ledger, box, now)
+            return _fill(config, ledger, box, now, with_api_key=with_api_key)
         finally:
             ledger.close()
 
@@ -53,12 +54,15 @@ def open_box(config: Config) -> SecretBox:
     return SecretBox(load_master_key(config.master_key, config.master_key_file))
 
 
-def _fill(config: Config, ledger: Ledger, box: SecretBox, now: datetime) -> Provisioned:
+def _fill(
+    config: Config, ledger: Ledger, box: SecretBox, now: datetime, *, with_api_key: bool
+) -> Provisioned:
     account_id = ledger.first_account()
     api_key = None
     if account_id is None:
         ledger.put_plan(PRO)
         account_id = ledger.add_account("default", plan=PRO.name, now=now)
+    if with_api_key and not ledger.has_key(account_id, KeyKind.API):
         api_key = ledger.add_key(
             account_id, kind=KeyKind.API, scopes=API_SCOPES, name="first API key", box=box, now=now
         )

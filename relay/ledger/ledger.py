@@ -248,6 +248,18 @@ class Ledger:
             _note(connection, account_id, "init", "key.create", key.key_id, now)
         return key
 
+    def has_key(self, account_id: str, kind: KeyKind) -> bool:
+        """Whether the account has a key of *kind* that was not revoked."""
+        query = (
+            sa.select(keys.c.key_id)
+            .where(
+                keys.c.account_id == account_id, keys.c.kind == kind, keys.c.revoked_at.is_(None)
+            )
+            .limit(1)
+        )
+        with self._begin() as connection:
+            return connection.execute(query).first() is not None
+
     def revoke_key(self, key_id: str, *, now: datetime) -> None:
         """End a key; in force everywhere within a second."""
         with self._begin() as connection:

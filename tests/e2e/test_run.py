@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -289,3 +290,42 @@ def test_a_private_link_is_not_fetched_unless_allowed(linkrow, site, table) -> N
     ]
     assert all(table.column("error"))
     assert not site.seen
+
+
+def set_plan(home: Path, **limits: int | None) -> None:
+    with sqlite3.connect(home / "relay" / "ledger.sqlite3") as books:
+        for name, value in limits.items():
+            books.execute(f"UPDATE plans SET {name} = ?", (value,))
+    books.close()
+
+
+@pytest.fixture
+def up(linkrow, home: Path, eventually):
+    """A relay that is up before the run, and stays."""
+    linkrow.start("relay", "up", "--data", home / "relay", "--bind", "127.0.0.1:0")
+    eventually((home / "relay" / "relay.json").exists, what="the relay is ready")
+
+
+def test_a_used_up_quota_is_exit_4_and_what_was_taken_is_written(
+    linkrow, site, table, home: Path, up
+) -> None:
+    set_plan(home, rows_per_day=600)
+    table.fill([f"{site.url}/fast/{n}" for n in range(700)])
+
+    done = linkrow("run", table.path, "--json", *LOOPBACK)
+
+    assert done.returncode == 4, done.stderr
+    said = json.loads(done.stdout)
+    assert said["by_conclusion"] == {"valid": 500}
+    assert said["by_writeback"] == {"written": 500}
+    assert table.column("conclusion").count("valid") == 500
+
+
+def test_a_full_queue_is_waited_for(linkrow, site, table, home: Path, up) -> None:
+    set_plan(home, max_depth=500)
+    table.fill([f"{site.url}/fast/{n}" for n in range(1200)])
+
+    done = linkrow("run", table.path, "--json", *LOOPBACK)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert table.column("conclusion") == ["valid"] * 1200
