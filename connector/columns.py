@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from connector.errors import DuplicateColumn, MissingColumn
+from connector.errors import ColumnMeansTwo, DuplicateColumn, MissingColumn
 from wire.vocab import ROW_COLUMNS, TOOL_COLUMNS
 
 KNOWN = (*ROW_COLUMNS, *TOOL_COLUMNS)
@@ -32,14 +32,19 @@ class Columns:
     ) -> "Columns":
         """Find ours by heading; *mapping* says how a source heads them where it differs.
 
-        Raises MissingColumn for a *required* or mapped one, DuplicateColumn where two would do.
+        Raises MissingColumn for a *required* one, DuplicateColumn where two would do and
+        ColumnMeansTwo where one heading would be two of ours.
         """
         places: dict[str, list[int]] = {}
         for index, heading in enumerate(headings):
             places.setdefault(same(heading), []).append(index)
         at: dict[str, int] = {}
+        meant: dict[str, str] = {}
         for column in KNOWN:
             wanted = mapping.get(column, column)
+            # Also where the heading is not there yet: it would be made twice.
+            if (other := meant.setdefault(same(wanted), column)) != column:
+                raise ColumnMeansTwo(wanted, (other, column))
             found = places.get(same(wanted), [])
             if len(found) > 1:
                 raise DuplicateColumn(column, wanted)

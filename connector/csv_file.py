@@ -7,16 +7,19 @@ changed meanwhile: then all is read and decided anew.
 
 import codecs
 import errno
+import glob
 import hashlib
 import os
 import secrets
 import shutil
+import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, Self
 
 from connector.columns import Columns, count_ours, heading_of
 from connector.errors import (
@@ -35,21 +38,32 @@ from connector.errors import (
 )
 from connector.locks import try_lock
 from connector.memory import IdsOnly
-from connector.rows import Targets, in_order, latest, text_of
+from connector.rows import Targets, text_of
 from connector.source import Cells, Change, Revision, Row, Written
-from connector.tables.detection import Encoding, EncodingFinder, find_delimiter, split_sep
+from connector.tables.detection import Encoding, find_delimiter, find_encoding, split_sep
 from connector.tables.formulas import neutralise, restore
-from connector.tables.tokenizer import Record, TooLong, Unclosed, records, value, written
+from connector.tables.tokenizer import (
+    TooLong,
+    Unclosed,
+    raw_records,
+    records,
+    split,
+    value,
+    written,
+)
 from wire.vocab import RESULT_COLUMNS, TOOL_COLUMNS
 
 _BLOCK: Final = 1024 * 1024
+_FIRST_BLOCK: Final = 64 * 1024  # enough for a header, looked at once per delimiter
 _BATCH: Final = 1000
 _ATTEMPTS: Final = 6
 _LOCK_SECONDS: Final = 30.0
 _INPUT: Final = ("tracking_url", "offer_name", "expected_domain", "source_mode")
 _MAX_CELL: Final = 32_000  # a spreadsheet's cell holds 32,767 characters
+_TICK_NS: Final = 2_500_000_000  # the coarsest clock of a file system (FAT) ticks every 2 s
 
-T = TypeVar("T")
+Edit = Callable[[int, list[str]], int]
+"""Change some of these records' texts, of which the first has this number; returns how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +75,7 @@ class _Stamp:
     inode: int
 
     @classmethod
-    def of(cls, path: Path) -> "_Stamp":
-        found = path.stat()
+    def of(cls, found: os.stat_result) -> Self:
         return cls(size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino)
 
 
@@ -77,18 +90,14 @@ class _Format:
     columns: Columns
     header_at: int  # the header is this record, from 0
 
+    @property
+    def missing(self) -> list[str]:
+        """The columns that are made with the first change."""
+        return [name for name in ("row_id", *RESULT_COLUMNS) if name not in self.columns.at]
+
 
 class _Changed(Exception):
     """The file is not the one that was read before."""
-
-
-@dataclass(slots=True)
-class _Pass:
-    """One reading of all rows: the digest of what was read is known at its end."""
-
-    format: _Format
-    digest: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
-    width: int = 0
 
 
 class CsvFile:
@@ -124,57 +133,58 @@ class CsvFile:
 
     def check(self) -> None:
         """Return when the file can be worked on; nothing is changed."""
-        self._look()
+        with self._opened() as file:
+            self._look(file)
 
     def read(self) -> Iterator[list[Row]]:
-        """All rows in order, a thousand at a time."""
-        found = self._look()
-        batch: list[Row] = []
-        for number, record in self._records(_Pass(format=found)):
-            if number <= found.header_at or record.is_blank:
-                continue
-            batch.append(_row(record, found.columns, number))
-            if len(batch) >= _BATCH:
+        """All rows in order, a thousand at a time.
+
+        They are of one version of the file, also when a writer puts a new one in its place.
+        """
+        with self._opened() as file:
+            found = self._look(file)
+            rows = _Rows(found)
+            batch: list[Row] = []
+            for start, raws in self._raws(file, found):
+                for number, raw in enumerate(raws, start):
+                    if number > found.header_at and (row := rows.row(number, raw)) is not None:
+                        batch.append(row)
+                        if len(batch) >= _BATCH:
+                            yield batch
+                            batch = []
+            if batch:
                 yield batch
-                batch = []
-        if batch:
-            yield batch
 
     def write(self, changes: Sequence[Change]) -> list[Written]:
         """Put each change into the row it belongs to, or say why not; all in one go."""
         if not changes:
             return []
-        wanted = latest(changes)
         answers: list[Written] = []
 
-        def splice(found: _Format) -> int:
-            targets = Targets(wanted)
-            first = _Pass(format=found)
-            for number, record in self._data(first):
-                row_id, link, checked = _identity(record, found.columns)
-                targets.see(row_id, link, checked, place=number)
+        def plan(found: _Format, numbered: Iterable[tuple[int, list[str]]]) -> "_Plan":
+            targets, rows, maker = Targets(changes), _Rows(found), _Maker(found, self._mapping)
+            for start, raws in numbered:
+                maker.see(raws)
+                rows.show(start, raws, targets)
             answers[:], at = targets.settle()
-            return self._rewrite(
-                first, lambda number, _: change.cells if (change := at.get(number)) else None
-            )
+            return _Plan(maker=maker, edit=maker.edit_at(at) if at else None)
 
-        self._settled(splice)
-        return in_order(changes, {answer.row_id: answer for answer in answers})
+        self._settled(plan)
+        return answers
 
     def revise(self, begin: Callable[[], Revision]) -> int:
         """Survey, then decide every row, and put it all down in one go."""
 
-        def splice(found: _Format) -> int:
-            revision = begin()
-            first = _Pass(format=found)
-            for number, record in self._data(first):
-                revision.survey(_row(record, found.columns, number))
-            return self._rewrite(
-                first,
-                lambda number, record: revision.decide(_row(record, found.columns, number)),
-            )
+        def plan(found: _Format, numbered: Iterable[tuple[int, list[str]]]) -> "_Plan":
+            revision, rows, maker = begin(), _Rows(found), _Maker(found, self._mapping)
+            for start, raws in numbered:
+                maker.see(raws)
+                for number, raw in enumerate(raws, start):
+                    if number > found.header_at and (row := rows.row(number, raw)) is not None:
+                        revision.survey(row)
+            return _Plan(maker=maker, edit=maker.edit_by(revision, rows))
 
-        return self._settled(splice)
+        return self._settled(plan)
 
     def assign_ids(self) -> int:
         """Give every row with a link and no id one."""
@@ -182,29 +192,33 @@ class CsvFile:
 
     # How the file is looked at.
 
-    def _look(self) -> _Format:
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        """The file as it is now; what takes its place meanwhile is another one."""
+        with self._reading():
+            if not stat.S_ISREG(self.path.stat().st_mode):
+                raise NotAFile(self.path)
+            file = self.path.open("rb", buffering=0)
+        with file:
+            yield file
+
+    def _look(self, file: BinaryIO) -> _Format:
         """Find out how the file is written; reads all of it once for its encoding."""
         with self._reading():
-            stamp = _Stamp.of(self.path)
-            if not self.path.is_file():
-                raise NotAFile(self.path)
-            finder = EncodingFinder()
-            with self.path.open("rb") as file:
-                size = 0
-                while block := file.read(_BLOCK):
-                    size += len(block)
-                    finder.feed(block)
-                finder.feed(b"", final=True)
-        encoding = finder.result()
-        if size <= len(encoding.bom):
+            stamp = _Stamp.of(os.fstat(file.fileno()))
+            encoding = find_encoding(lambda: _blocks(file, 0, stamp.size))
+        if stamp.size <= len(encoding.bom):
             raise EmptyFile(self.path)
         with self._tokens():
-            sep, delimiter = split_sep("".join(self._first_text(encoding)))
+            first = next(self._text(file, encoding, stamp.size), "")
+            sep, delimiter = split_sep(first[:16])
             if not delimiter:
                 delimiter = find_delimiter(
-                    lambda: self._text(encoding), lambda found: count_ours(found, self._mapping)
+                    lambda: self._text(file, encoding, stamp.size),
+                    lambda found: count_ours(found, self._mapping),
                 )
-            for number, record in enumerate(records(self._text(encoding, sep), delimiter)):
+            text = self._text(file, encoding, stamp.size, sep)
+            for number, record in enumerate(records(text, delimiter)):
                 if not record.is_blank:
                     headings = [_readable(value(cell)).strip() for cell in record.cells]
                     required = [name for name in _INPUT if name in self._mapping]
@@ -221,60 +235,43 @@ class CsvFile:
                     )
         raise NoHeader(self.path)
 
-    def _first_text(self, encoding: Encoding) -> Iterator[str]:
-        for text in self._text(encoding):
-            yield text[:16]
-            return
-
     def _text(
         self,
+        file: BinaryIO,
         encoding: Encoding,
+        size: int,
         sep: str = "",
         digest: hashlib.blake2b | None = None,
-        size: int | None = None,
     ) -> Iterator[str]:
-        """The file's text in blocks, behind its byte order mark and its sep= line.
+        """The text in blocks, behind its byte order mark and its sep= line; *digest* is fed.
 
         Not more than *size* bytes: a file that grows while it is read would never end.
         """
-        left = size
         decoder = codecs.getincrementaldecoder(encoding.name)(encoding.errors)
-        with self._reading(), self.path.open("rb") as file:
-            head = file.read(len(encoding.bom))
-            if digest is not None:
-                digest.update(head)
-            skip = len(sep)
-            while True:
-                block = file.read(_BLOCK if left is None else min(_BLOCK, left))
-                if left is not None:
-                    left -= len(block)
+        skip = len(sep)
+        with self._reading():
+            for block in _blocks(file, len(encoding.bom), size):
                 if digest is not None:
                     digest.update(block)
-                text = decoder.decode(block, not block)
+                text = decoder.decode(block)
                 if skip:
                     text, skip = text[skip:], max(0, skip - len(text))
                 if text:
                     yield text
-                if not block:
-                    return
+            if text := decoder.decode(b"", final=True):
+                yield text
 
-    def _records(self, reading: _Pass) -> Iterator[tuple[int, Record]]:
-        """Every record with its number from 0, header and blank lines included."""
-        found = reading.format
-        size = found.stamp.size - len(found.encoding.bom)
-        text = self._text(found.encoding, found.sep, reading.digest, size)
+    def _raws(
+        self, file: BinaryIO, found: _Format, digest: hashlib.blake2b | None = None
+    ) -> Iterator[tuple[int, list[str]]]:
+        """The texts of all records, header and blank lines included, numbered from 0."""
+        text = self._text(file, found.encoding, found.stamp.size, found.sep, digest)
+        start = 0
         with self._tokens():
-            for number, record in enumerate(records(text, found.delimiter)):
-                if len(record.cells) > reading.width and any(record.cells):
-                    reading.width = len(record.cells)
-                yield number, record
-
-    def _data(self, reading: _Pass) -> Iterator[tuple[int, Record]]:
-        """Every row: behind the header, not blank."""
-        header_at = reading.format.header_at
-        for number, record in self._records(reading):
-            if number > header_at and not record.is_blank:
-                yield number, record
+            for raws in raw_records(text, found.delimiter):
+                count = len(raws)  # the taker may change the list
+                yield start, raws
+                start += count
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -282,13 +279,11 @@ class CsvFile:
             yield
         except FileNotFoundError as error:
             raise FileNotFound(self.path) from error
-        except IsADirectoryError as error:
-            raise NotAFile(self.path) from error
         except UnicodeDecodeError as error:
             raise BadText(self.path, f"{error.encoding}: {error.reason}") from error
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
+            if error.errno in (errno.ENOTDIR, errno.EISDIR):
+                raise NotAFile(self.path) from error
             raise Unreadable(self.path, error.strerror or type(error).__name__) from error
 
     @contextmanager
@@ -302,23 +297,162 @@ class CsvFile:
 
     # How it is written.
 
-    def _settled(self, splice: Callable[[_Format], T]) -> T:
-        """*splice* under the lock, again from the start when the file changed meanwhile."""
+    def _settled(self, plan: "_MakePlan") -> int:
+        """Carry out *plan* under the lock, again from the start when the file changed meanwhile.
+
+        A file that cannot be used just now is given the same chances: an editor saves by
+        emptying and filling it, or by putting another one in its place.
+        """
+        self._usable()
         with self._locked():
             self._sweep_leftovers()
             for attempt in range(_ATTEMPTS):
+                is_last = attempt == _ATTEMPTS - 1
                 try:
-                    return splice(self._look())
+                    return self._carry_out(plan)
                 except _Changed:
+                    pass
+                except (FileNotFound, EmptyFile, NoHeader, UnclosedQuote, BadText):
+                    if is_last:
+                        raise
+                if not is_last:
                     self._sleep(0.05 * 2**attempt)
         raise ChangedUnderneath(self.path)
+
+    def _usable(self) -> None:
+        """Refuse what is no file before a lock is laid beside it; a gone one may come back."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._opened():
+                    return
+            except FileNotFound:
+                if attempt == _ATTEMPTS - 1 or not self.path.parent.is_dir():
+                    raise
+                self._sleep(0.05 * 2**attempt)
+
+    def _carry_out(self, plan: "_MakePlan") -> int:
+        digest = hashlib.blake2b(digest_size=16)
+        with ExitStack() as stack:
+            file = stack.enter_context(self._opened())
+            found = self._look(file)
+            made = plan(found, self._raws(file, found, digest))
+            if made.edit is None:
+                self._still(found)
+                return 0
+            with self._draft() as (temporary, output):
+                changed, again = self._fill(output, file, found, made)
+                if again.digest() != digest.digest():
+                    raise _Changed
+                stack.close()  # Windows replaces no file that is open
+                if not changed:
+                    self._still(found)
+                    return 0
+                self._finish(temporary, output, found, digest.digest())
+        return changed
+
+    @contextmanager
+    def _draft(self) -> Iterator[tuple[Path, BinaryIO]]:
+        """A new file beside ours that only its owner can read; gone at the end, unless renamed."""
+        name = f".{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+        temporary = self.path.with_name(name)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with self._writing():
+            output = open(os.open(temporary, flags, 0o600), "wb", buffering=_BLOCK)  # noqa: PTH123, SIM115 - a descriptor; closed below
+        try:
+            yield temporary, output
+        finally:
+            with suppress(OSError):
+                output.close()
+            with suppress(OSError):
+                temporary.unlink()
+
+    def _fill(
+        self, output: BinaryIO, file: BinaryIO, found: _Format, made: "_Plan"
+    ) -> tuple[int, hashlib.blake2b]:
+        """Write the new version. How many rows changed, and the digest of what was read for it."""
+        assert made.edit is not None
+        encoding, changed = found.encoding, 0
+        again = hashlib.blake2b(digest_size=16)
+        with self._writing():
+            output.write(encoding.bom + encoding.encode(found.sep))
+        for start, raws in self._raws(file, found, again):
+            changed += made.edit(start, raws)
+            if start <= found.header_at < start + len(raws):
+                at = found.header_at - start
+                raws[at] = made.maker.head(raws[at])
+            with self._writing():
+                output.write(encoding.encode("".join(raws)))
+        with self._writing():
+            output.flush()
+        return changed, again
+
+    def _finish(self, temporary: Path, output: BinaryIO, found: _Format, digest: bytes) -> None:
+        """Let the new version take the file's place, if it is still the file that was read."""
+        self._liken(temporary)
+        with self._writing():
+            os.fsync(output.fileno())
+            output.close()
+            for attempt in range(_ATTEMPTS):
+                self._still(found, digest, now_ns=temporary.stat().st_mtime_ns)
+                try:
+                    temporary.replace(self.path)
+                    break
+                except PermissionError:
+                    # A spreadsheet program on Windows holds the file while it is open.
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                    self._sleep(0.1 * 2**attempt)
+        if os.name == "posix":
+            # The rename is done; a file system that cannot sync a folder is no failure of it.
+            with suppress(OSError):
+                folder = os.open(self.path.parent, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+
+    def _still(self, found: _Format, digest: bytes = b"", now_ns: int = 0) -> None:
+        """Raise _Changed unless the path still leads to what was read.
+
+        A file saved less than a tick of the file system's clock before *now_ns* may have been
+        saved once more without showing it; its *digest* is taken again.
+        """
+        with self._reading():
+            present = self.path.stat()
+            is_writable = present.st_mode & stat.S_IWRITE or os.name != "nt"
+            if _Stamp.of(present) != found.stamp:
+                raise _Changed
+            if not digest:
+                return
+            if not is_writable or not os.access(self.path, os.W_OK):
+                raise NotWritable(self.path, "it is read-only")
+            if now_ns - found.stamp.mtime_ns < _TICK_NS:
+                again = hashlib.blake2b(digest_size=16)
+                with self.path.open("rb", buffering=0) as file:
+                    for block in _blocks(file, len(found.encoding.bom), found.stamp.size):
+                        again.update(block)
+                if again.digest() != digest:
+                    raise _Changed
+
+    def _liken(self, temporary: Path) -> None:
+        """Give the new version the old one's owner and mode, as far as we may."""
+        with suppress(OSError):
+            owner = self.path.stat()
+            if hasattr(os, "chown"):
+                with suppress(OSError):
+                    os.chown(temporary, -1, owner.st_gid)
+                with suppress(OSError):
+                    os.chown(temporary, owner.st_uid, -1)
+            shutil.copymode(self.path, temporary)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         lock = self.path.with_name(f".{self.path.name}.lock")
         until = self._clock() + _LOCK_SECONDS
         while True:
-            with self._lock_errors(), try_lock(lock) as is_ours:
+            with ExitStack() as held:
+                with self._writing():
+                    is_ours = held.enter_context(try_lock(lock))
                 if is_ours:
                     yield
                     return
@@ -326,56 +460,11 @@ class CsvFile:
                 raise Locked(self.path)
             self._sleep(0.05)
 
-    @contextmanager
-    def _lock_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except PermissionError as error:
-            raise NotWritable(self.path, error.strerror or "not allowed") from error
-
     def _sweep_leftovers(self) -> None:
         """What a killed writer left: we hold the lock, so nobody is writing it."""
-        for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+        for leftover in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.tmp"):
             with suppress(OSError):
                 leftover.unlink()
-
-    def _rewrite(self, first: _Pass, decide: Callable[[int, Record], Cells | None]) -> int:
-        """Write the file anew with what *decide* says of each row. How many rows changed."""
-        found = first.format
-        maker = _Maker(found, width=first.width, mapping=self._mapping)
-        second = _Pass(format=found)
-        temporary = self.path.with_name(
-            f".{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-        )
-        changed = 0
-        try:
-            with self._writing():
-                with temporary.open("xb", buffering=_BLOCK) as output:
-                    output.write(found.encoding.bom)
-                    output.write(found.encoding.encode(found.sep))
-                    pending: list[str] = []
-                    for number, record in self._records(second):
-                        if number == found.header_at:
-                            maker.head(record)
-                        elif number > found.header_at and not record.is_blank:
-                            cells = decide(number, record)
-                            if cells and maker.put(record, cells):
-                                changed += 1
-                        pending.append(record.text(found.delimiter))
-                        if len(pending) >= _BATCH:
-                            output.write(found.encoding.encode("".join(pending)))
-                            pending.clear()
-                    output.write(found.encoding.encode("".join(pending)))
-                    output.flush()
-                    os.fsync(output.fileno())
-                if second.digest.digest() != first.digest.digest():
-                    raise _Changed
-                if changed:
-                    self._replace(temporary, found.stamp)
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
-        return changed
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -386,79 +475,195 @@ class CsvFile:
                 raise DiskFull(self.path) from error
             raise NotWritable(self.path, error.strerror or type(error).__name__) from error
 
-    def _replace(self, temporary: Path, stamp: _Stamp) -> None:
-        """Let the new version take the file's place, if it is still the file that was read."""
-        with suppress(OSError):
-            shutil.copymode(self.path, temporary)
-            if hasattr(os, "chown"):
-                owner = self.path.stat()
-                os.chown(temporary, owner.st_uid, owner.st_gid)
-        for attempt in range(_ATTEMPTS):
-            try:
-                if _Stamp.of(self.path) != stamp:
-                    raise _Changed
-                temporary.replace(self.path)
-                break
-            except FileNotFoundError as error:
-                raise FileNotFound(self.path) from error
-            except PermissionError:
-                # A spreadsheet program on Windows holds the file while it is open.
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                self._sleep(0.1 * 2**attempt)
-        if os.name == "posix":
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+
+def _blocks(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    """The bytes from *start* to *end*, in blocks; a small one first."""
+    file.seek(start)
+    wanted, left = _FIRST_BLOCK, end - start
+    while left > 0 and (block := file.read(min(wanted, left))):
+        yield block
+        left -= len(block)
+        wanted = _BLOCK
+
+
+class _Rows:
+    """Makes rows of records' texts."""
+
+    def __init__(self, found: _Format) -> None:
+        at = found.columns.at
+        self._header_at = found.header_at
+        self._delimiter = found.delimiter
+        # Short records are padded with blanks to this; the last is blank in all of them, and
+        # stands for the columns that this file does not have.
+        self._width = max(at.values()) + 2
+        self._at = [at.get(name, -1) for name in _READ]
+        self._row_id = at.get("row_id")
+        self._link = at["tracking_url"]
+        self._last_checked = at.get("last_checked")
+
+    def row(self, number: int, raw: str) -> Row | None:
+        """One row; None for a blank line."""
+        record = split(raw, self._delimiter)
+        if record.is_blank:
+            return None
+        cells = record.cells[: self._width - 1]
+        cells += [""] * (self._width - len(cells))
+        found = [cells[index] for index in self._at]
+        if '"' in raw:
+            found = [value(cell) for cell in found]
+        fault = "" if raw.isascii() else _mend(found)
+        (row_id, link, offer_name, expected, mode, status, final_url, conclusion, checked) = found
+        return Row(
+            row_id=row_id.strip(),
+            tracking_url=link.strip(),
+            offer_name=offer_name,
+            expected_domain=expected.strip(),
+            source_mode=mode,
+            check_status=status,
+            final_url=restore(final_url),
+            conclusion=conclusion,
+            last_checked=checked,
+            where=f"row {number + 1}",
+            fault=fault,
+        )
+
+    def show(self, start: int, raws: list[str], targets: Targets) -> None:
+        """Let the rows that *targets* looks for pass by."""
+        at = self._row_id
+        if at is None:
+            return
+        wanted, delimiter = targets.found, self._delimiter
+        for number, raw in enumerate(raws, start):
+            has_quotes = '"' in raw
+            # What is cut off here is not asked for: the cells behind the id.
+            cells = split(raw, delimiter).cells if has_quotes else raw.split(delimiter, at + 1)
+            if len(cells) <= at:
+                continue
+            row_id = value(cells[at]).strip() if has_quotes else cells[at].strip()
+            if row_id in wanted and number > self._header_at:
+                cells = split(raw, delimiter).cells
+                link, checked = _cell(cells, self._link), _cell(cells, self._last_checked)
+                targets.see(row_id, link.strip(), checked, place=number)
 
 
 class _Maker:
     """Puts cells into records; columns of ours that are missing come after the widest record."""
 
-    def __init__(self, found: _Format, *, width: int, mapping: Mapping[str, str]) -> None:
+    def __init__(self, found: _Format, mapping: Mapping[str, str]) -> None:
+        self._header_at = found.header_at
         self._delimiter = found.delimiter
         self._encoding = found.encoding
-        self._at = dict(found.columns.at)
-        self._new = [name for name in ("row_id", *RESULT_COLUMNS) if name not in self._at]
-        self._width = width
-        self._headings = [heading_of(name, mapping) for name in self._new]
-        self._at |= {name: width + index for index, name in enumerate(self._new)}
+        self._present = found.columns.at
+        self._missing = found.missing
+        self._headings = [heading_of(name, mapping) for name in self._missing]
+        self._width = 0
 
-    def head(self, record: Record) -> None:
-        """Name the new columns."""
-        if self._new:
-            self._pad(record.cells, self._width)
-            record.cells += [written(heading, self._delimiter) for heading in self._headings]
+    def see(self, raws: list[str]) -> None:
+        """Find the widest record; those that are all blank do not count."""
+        if not self._missing:
+            return
+        for raw in raws:
+            # A delimiter in quotes makes this too many, never too few.
+            if raw.count(self._delimiter) >= self._width:
+                cells = split(raw, self._delimiter).cells
+                if len(cells) > self._width and any(cells):
+                    self._width = len(cells)
 
-    def put(self, record: Record, cells: Cells) -> bool:
-        """Change *record*. Whether anything in it is different now."""
+    def head(self, raw: str) -> str:
+        """The header with the new columns."""
+        if not self._missing:
+            return raw
+        record = split(raw, self._delimiter)
+        self._pad(record.cells, self._width)
+        record.cells += [
+            written(self._encoding.fit(each), self._delimiter) for each in self._headings
+        ]
+        return record.text(self._delimiter)
+
+    def edit_at(self, at: Mapping[int, Cells]) -> Edit:
+        """Put these cells into the records of these numbers."""
+        columns, places = self._columns(), sorted(at)
+
+        def edit(start: int, raws: list[str]) -> int:
+            changed = 0
+            first = bisect_left(places, start)
+            for number in places[first : bisect_left(places, start + len(raws))]:
+                raw = self._put(raws[number - start], at[number], columns)
+                changed += raw is not None
+                raws[number - start] = raw if raw is not None else raws[number - start]
+            return changed
+
+        return edit
+
+    def edit_by(self, revision: Revision, rows: _Rows) -> Edit:
+        """Put into each row what *revision* decides."""
+        columns = self._columns()
+
+        def edit(start: int, raws: list[str]) -> int:
+            changed = 0
+            for index, raw in enumerate(raws):
+                number = start + index
+                if number <= self._header_at or (row := rows.row(number, raw)) is None:
+                    continue
+                cells = revision.decide(row)
+                if cells and (made := self._put(raw, cells, columns)) is not None:
+                    raws[index] = made
+                    changed += 1
+            return changed
+
+        return edit
+
+    def _columns(self) -> dict[str, int]:
+        """Where each column of ours is or will be; the width must have been seen."""
+        new = {name: self._width + index for index, name in enumerate(self._missing)}
+        return dict(self._present) | new
+
+    def _put(self, raw: str, cells: Cells, columns: Mapping[str, int]) -> str | None:
+        """The record with *cells* in it; None when it says so already."""
+        record = split(raw, self._delimiter)
         changed = False
         for name, cell in cells.items():
-            index = self._at.get(name)
+            index = columns.get(name)
             if index is None:
                 continue  # a tool column that this file does not have
-            text = _cell_text(text_of(cell))
+            text = self._said(text_of(cell))
             present = record.cells[index] if index < len(record.cells) else None
-            if present is not None and restore(value(present)) == text:
+            if present is not None and value(present) == text:
                 continue
             if present is None and not text and name in TOOL_COLUMNS:
                 continue
             self._pad(record.cells, index + 1)
-            record.cells[index] = written(neutralise(text), self._delimiter)
+            record.cells[index] = written(text, self._delimiter)
             changed = True
-        return changed
+        return record.text(self._delimiter) if changed else None
+
+    def _said(self, text: str) -> str:
+        """What we put into a cell for *text*: it can be written, stays on its line, and is text."""
+        if text.isascii() and text.isprintable() and text[:1].isalnum():
+            return text[:_MAX_CELL]
+        return neutralise(self._encoding.fit(_cell_text(text)))
 
     @staticmethod
     def _pad(cells: list[str], width: int) -> None:
         cells.extend([""] * (width - len(cells)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What to do with the records of a second reading; *edit* is None when there is nothing."""
+
+    maker: _Maker
+    edit: Edit | None
+
+
+_MakePlan = Callable[[_Format, Iterable[tuple[int, list[str]]]], _Plan]
+
+
 def _cell_text(text: str) -> str:
     """What we put into a cell: one line, no control characters, not endless."""
-    one_line = "".join(character if character.isprintable() else " " for character in text)
-    return one_line[:_MAX_CELL]
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return text[:_MAX_CELL]
 
 
 def _readable(text: str) -> str:
@@ -466,44 +671,21 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 
 
-def _at(record: Record, columns: Columns, name: str) -> str:
-    index = columns.at.get(name)
-    if index is None or index >= len(record.cells):
-        return ""
-    return value(record.cells[index])
+def _cell(cells: Sequence[str], index: int | None) -> str:
+    return value(cells[index]) if index is not None and index < len(cells) else ""
 
 
-def _identity(record: Record, columns: Columns) -> tuple[str, str, str]:
-    return (
-        _at(record, columns, "row_id").strip(),
-        _at(record, columns, "tracking_url").strip(),
-        _at(record, columns, "last_checked"),
-    )
+def _mend(cells: list[str]) -> str:
+    """Make *cells* (those of _READ) text, and say what is wrong with them."""
+    fault = ""
+    for index, text in enumerate(cells):
+        if not text.isascii() and (readable := _readable(text)) != text:
+            fault = f"not valid text (column {_READ[index]}); retype it"
+            cells[index] = readable
+    return fault
 
 
 _READ: Final = (
     "row_id", "tracking_url", "offer_name", "expected_domain", "source_mode", "check_status",
     "final_url", "conclusion", "last_checked",
 )  # fmt: skip
-
-
-def _row(record: Record, columns: Columns, number: int) -> Row:
-    cells = {name: _at(record, columns, name) for name in _READ}
-    fault = ""
-    for name, text in cells.items():
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-            fault = f"not valid text (column {name}); retype it"
-            cells[name] = _readable(text)
-    return Row(
-        row_id=cells["row_id"].strip(),
-        tracking_url=cells["tracking_url"].strip(),
-        offer_name=cells["offer_name"],
-        expected_domain=cells["expected_domain"].strip(),
-        source_mode=cells["source_mode"],
-        check_status=cells["check_status"],
-        final_url=restore(cells["final_url"]),
-        conclusion=cells["conclusion"],
-        last_checked=cells["last_checked"],
-        where=f"row {number + 1}",
-        fault=fault,
-    )

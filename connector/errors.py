@@ -8,6 +8,7 @@ ConnectorError
     NoHeader
     MissingColumn
     DuplicateColumn
+    ColumnMeansTwo
     BadText
     UnclosedQuote
     RecordTooLong
@@ -107,6 +108,19 @@ class DuplicateColumn(ConnectorError):
             f"or say which one is meant: --column {column}=HEADING"
         )
         self.column = column
+
+
+class ColumnMeansTwo(ConnectorError):
+    """One heading would be two of our columns: writing the one would overwrite the other."""
+
+    code = "column_means_two"
+
+    def __init__(self, heading: str, columns: Sequence[str]) -> None:
+        super().__init__(
+            f"the column headed {heading!r} cannot be {' and '.join(columns)} at once; "
+            f"map each to a heading of its own: --column {columns[-1]}=HEADING"
+        )
+        self.columns = tuple(columns)
 
 
 class BadText(ConnectorError):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 
-from connector.rows import Targets, in_order, latest, text_of
+from connector.rows import Targets, text_of
 from connector.source import Cells, Change, Revision, Row, Written
 from wire.ids import new_row_id
 
@@ -34,14 +34,13 @@ class MemorySource:
 
     def write(self, changes: Sequence[Change]) -> list[Written]:
         """Put each change into its row, or say why not."""
-        wanted = latest(changes)
-        targets = Targets(wanted)
+        targets = Targets(changes)
         for place, row in enumerate(self._rows):
             targets.see(row.row_id, row.tracking_url, row.last_checked, place=place)
         answers, at = targets.settle()
-        for place, change in at.items():
-            self._put(place, change.cells)
-        return in_order(changes, {answer.row_id: answer for answer in answers})
+        for place, cells in at.items():
+            self._put(place, cells)
+        return answers
 
     def revise(self, begin: Callable[[], Revision]) -> int:
         """Survey, then decide every row."""

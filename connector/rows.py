@@ -1,10 +1,10 @@
 """What every keeper of rows decides alike: which row a change belongs to, and what it then says."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connector.source import Cell, Change, Written
+from connector.source import Cell, Cells, Change, Written
 from wire import times
 from wire.errors import Malformed
 from wire.vocab import Writeback
@@ -25,10 +25,11 @@ class Targets:
     """Looks for the rows of *changes* while all rows pass by."""
 
     changes: Sequence[Change]
-    found: dict[str, Candidate] = field(default_factory=dict)
+    found: dict[str, Candidate] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.found = {change.row_id: Candidate() for change in self.changes}
+        # A blank id names no row, however many rows have one.
+        self.found = {change.row_id: Candidate() for change in self.changes if change.row_id}
 
     def see(self, row_id: str, tracking_url: str, last_checked: str, *, place: int) -> None:
         """A row passes by; *place* says where it is in this very reading."""
@@ -41,15 +42,23 @@ class Targets:
             candidate.last_checked = last_checked
             candidate.place = place
 
-    def settle(self) -> tuple[list[Written], dict[int, Change]]:
-        """What becomes of each change, and which of them go where."""
-        answers, at = [], {}
+    def settle(self) -> tuple[list[Written], dict[int, Cells]]:
+        """What becomes of each change, in order, and which cells go where.
+
+        Several changes of one row are put into it one after the other.
+        """
+        answers: list[Written] = []
+        at: dict[int, dict[str, Cell]] = {}
         for change in self.changes:
-            answer, is_written = _judge(change, self.found[change.row_id])
+            candidate = self.found.get(change.row_id, Candidate())
+            answer, is_written = _judge(change, candidate)
             answers.append(answer)
             if is_written:
-                at[self.found[change.row_id].place] = change
-        return answers, at
+                at.setdefault(candidate.place, {}).update(change.cells)
+                candidate.last_checked = text_of(
+                    change.cells.get("last_checked", candidate.last_checked)
+                )
+        return answers, dict(at)
 
 
 def _judge(change: Change, candidate: Candidate) -> tuple[Written, bool]:
@@ -87,16 +96,3 @@ def text_of(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
     return str(cell)
-
-
-def latest(changes: Iterable[Change]) -> list[Change]:
-    """Of several changes for one row the last one, in the order of their rows' first."""
-    by_row: dict[str, Change] = {}
-    for change in changes:
-        by_row[change.row_id] = change
-    return list(by_row.values())
-
-
-def in_order(changes: Sequence[Change], answers: Mapping[str, Written]) -> list[Written]:
-    """The answers to *changes*, one for each."""
-    return [answers[change.row_id] for change in changes]

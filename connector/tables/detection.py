@@ -2,14 +2,20 @@
 
 import codecs
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from connector.tables.tokenizer import Record, Unclosed, records, value
 
 DELIMITERS: Final = (",", ";", "\t", "|")
-_SEP = re.compile(r"sep=(.)(?:\r\n|\n|\r)", re.IGNORECASE)
+_SEP = re.compile(r"sep=([^\r\n\"])(?:\r\n|\n|\r)", re.IGNORECASE)
+_ASCII: Final = bytes(range(128))
+_UNDEFINED: Final = b"\x81\x8d\x8f\x90\x9d"  # in Windows-1252
+_UNLIKELY: Final = b"\xfe\xff"  # thorn and y with two dots: alone they are rather no text
+_LONGEST_LINE: Final = 8 * 1024 * 1024
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -30,56 +36,70 @@ class Encoding:
         return "surrogatepass" if self.name.startswith("utf-16") else "surrogateescape"
 
     def encode(self, text: str) -> bytes:
-        """*text* in bytes; what the encoding lacks becomes a question mark."""
-        try:
-            return text.encode(self.name, self.errors)
-        except UnicodeEncodeError:
-            return b"".join(self._encode_one(character) for character in text)
+        """*text* in bytes. Raises UnicodeEncodeError for what neither was read nor is fitted."""
+        return text.encode(self.name, self.errors)
 
-    def _encode_one(self, character: str) -> bytes:
-        try:
-            return character.encode(self.name, self.errors)
-        except UnicodeEncodeError:
-            return "?".encode(self.name)
+    def fit(self, text: str) -> str:
+        """*text* with a question mark for each character that the encoding lacks."""
+        return text if text.isascii() else text.encode(self.name, "replace").decode(self.name)
 
 
-class EncodingFinder:
-    """Fed with all bytes in order, says which encoding they are in.
+def find_encoding(blocks: Callable[[], Iterable[bytes]]) -> Encoding:
+    """Which encoding the bytes are in; *blocks* gives all of them, from the start, at each call.
 
-    A byte order mark decides. Then UTF-8, if all of it is valid, or if more of its non-ASCII text
-    is valid than not (some rows are spoilt); else Windows-1252.
+    A byte order mark decides. Then UTF-8 if all of it is valid. Else it is UTF-8 with spoilt lines,
+    or Windows-1252: whichever more lines speak for, UTF-8 at a tie, since a line that is called
+    spoilt is seen and one that is read wrongly is not.
     """
-
-    def __init__(self) -> None:
-        self._head = b""
-        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self._valid = 0
-        self._faults = 0
-
-    def feed(self, block: bytes, *, final: bool = False) -> None:
-        """Look at the next bytes."""
-        if len(self._head) < 64:
-            self._head += block[:64]
-        text = self._decoder.decode(block, final)
-        if not text.isascii():
-            faults = sum("\udc80" <= character <= "\udcff" for character in text)
-            self._faults += faults
-            self._valid += sum(character > "\x7f" for character in text) - faults
-
-    def result(self) -> Encoding:
-        """What was found."""
-        for bom, name in _BOMS:
-            if self._head.startswith(bom):
-                return Encoding(name=name, bom=bom)
-        sample = self._head[: len(self._head) // 2 * 2]
-        if len(sample) >= 4:
-            if not any(sample[1::2]) and all(sample[0::2]):
-                return Encoding(name="utf-16-le")
-            if not any(sample[0::2]) and all(sample[1::2]):
-                return Encoding(name="utf-16-be")
-        if self._faults and self._faults >= self._valid:
-            return Encoding(name="cp1252")
+    head = b"".join(islice(blocks(), 1))[:64]
+    for bom, name in _BOMS:
+        if head.startswith(bom):
+            return Encoding(name=name, bom=bom)
+    sample = head[: len(head) // 2 * 2]
+    if len(sample) >= 4:
+        if not any(sample[1::2]) and all(sample[0::2]):
+            return Encoding(name="utf-16-le")
+        if not any(sample[0::2]) and all(sample[1::2]):
+            return Encoding(name="utf-16-be")
+    if _is_utf8(blocks()):
         return Encoding(name="utf-8")
+    votes = Counter(_vote(line) for line in _lines(blocks()) if not line.isascii())
+    return Encoding(name="cp1252" if votes["cp1252"] > votes["utf-8"] else "utf-8")
+
+
+def _is_utf8(blocks: Iterable[bytes]) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for block in blocks:
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Roughly the lines of *blocks*; an endless one is cut."""
+    rest = b""
+    for block in blocks:
+        lines = (rest + block).splitlines(keepends=True)
+        rest = lines.pop() if lines else b""
+        yield from lines
+        if len(rest) > _LONGEST_LINE:
+            yield rest
+            rest = b""
+    yield rest
+
+
+def _vote(line: bytes) -> str:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        high = line.translate(None, _ASCII)
+        is_defined = not any(byte in _UNDEFINED for byte in high)
+        is_likely = any(byte not in _UNLIKELY for byte in high)
+        return "cp1252" if is_defined and is_likely else "neither"
+    return "utf-8"
 
 
 def split_sep(text: str) -> tuple[str, str]:

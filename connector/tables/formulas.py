@@ -13,7 +13,8 @@ _STARTS: Final = "=+\\-@|\uff1d\uff0b\uff0d\uff20"
 _BEFORE: Final = (
     "\\s\x00-\x1f\x7f\u00a0\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\u3000\ufeff;,'\""
 )
-_FORMULA = re.compile(rf"(?:^|[\r\n])[{_BEFORE}]*[{_STARTS}]|^[\t\r\n]")
+# Each line is looked at once: a run of blank lines must not be walked again from each of them.
+_FORMULA = re.compile(rf"(?:^|[\r\n])(?:(?![\r\n])[{_BEFORE}])*+[{_STARTS}]|^[\t\r\n]")
 
 
 def is_formula(text: str) -> bool:

@@ -1,11 +1,15 @@
 """pandas frames over records: every cell is text, nothing is turned into a number or NaN."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 import pandas as pd
 
 from connector.tables.tokenizer import Record, value
+
+_NO_TEXT: Final = re.compile("[\ud800-\udfff]")
 
 
 def frames(
@@ -14,6 +18,7 @@ def frames(
     """*rows* in frames of at most *size*; short rows are padded, cells beyond the headings kept.
 
     A heading that stands twice gets ``.1``, ``.2`` behind it, so that every column has a name.
+    What is no text (a lone surrogate, as faulty bytes are decoded) becomes U+FFFD.
     """
     names = _unique(headings)
     source = (row for row in rows if not row.is_blank)
@@ -21,9 +26,14 @@ def frames(
         width = max(len(names), *(len(row.cells) for row in batch))
         columns = [*names, *(f"column {number}" for number in range(len(names) + 1, width + 1))]
         cells = [
-            [value(cell) for cell in row.cells] + [""] * (width - len(row.cells)) for row in batch
+            [_text(value(cell)) for cell in row.cells] + [""] * (width - len(row.cells))
+            for row in batch
         ]
         yield pd.DataFrame(cells, columns=columns, dtype=str)
+
+
+def _text(cell: str) -> str:
+    return cell if cell.isascii() else _NO_TEXT.sub("\ufffd", cell)
 
 
 def _unique(headings: Sequence[str]) -> list[str]:

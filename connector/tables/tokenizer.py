@@ -47,17 +47,67 @@ class Record:
         return delimiter.join(self.cells) + self.end
 
 
-_LINE = re.compile(r"[^\r\n]*+(?:\r\n|\n|\r)")
+_REST = r"[\s\S]+"
+_LINES = re.compile(rf"[^\r\n]*+(?:\r\n|\n|\r)|{_REST}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """*whole*: one record. *all*: every whole record, then the rest. *cells*: cell and mark."""
+
+    whole: re.Pattern[str]
+    all: re.Pattern[str]
+    cells: re.Pattern[str]
 
 
 @cache
-def _patterns(delimiter: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """A whole record, and one cell."""
+def _patterns(delimiter: str) -> _Patterns:
     mark = re.escape(delimiter)
-    quoted = rf'"(?:[^"]++|"")*+"[^{mark}\r\n]*+'
+    quoted = rf'"[^"]*+(?:""[^"]*+)*+"[^{mark}\r\n]*+'
     plain = rf'(?!")[^{mark}\r\n]*+'
     cell = rf"(?:{quoted}|{plain})"
-    return re.compile(rf"{cell}(?:{mark}{cell})*+(?:\r\n|\n|\r)"), re.compile(cell)
+    whole = rf"{cell}(?:{mark}{cell})*+(?:\r\n|\n|\r)"
+    return _Patterns(
+        whole=re.compile(whole),
+        all=re.compile(rf"{whole}|{_REST}"),
+        cells=re.compile(rf"({cell}){mark}"),
+    )
+
+
+def raw_records(blocks: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """Cut *blocks* (the text in pieces of any size) into the texts of its records, in batches.
+
+    Raises Unclosed or TooLong.
+    """
+    patterns = _patterns(delimiter)
+    rest, count = "", 0
+    for block in blocks:
+        text = rest + block
+        # A CR at the end may be the first half of a line end.
+        limit = len(text) - 1 if text.endswith("\r") else len(text)
+        pattern = patterns.all if '"' in text else _LINES
+        found = pattern.findall(text, 0, limit)
+        rest = text[limit:]
+        if found and not _is_whole(found[-1], patterns):
+            rest = found.pop() + rest
+        if found:
+            count += len(found)
+            yield found
+        if len(rest) > MAX_RECORD:
+            raise TooLong(count + 1)
+    if not rest:
+        return
+    found = patterns.all.findall(rest)
+    if not _is_whole(found[-1], patterns) and not patterns.whole.fullmatch(found[-1] + "\n"):
+        raise Unclosed(count + len(found))
+    yield found
+
+
+def _is_whole(raw: str, patterns: _Patterns) -> bool:
+    """Whether *raw* ends where a record ends; a line end inside quotes is none."""
+    if not raw.endswith(("\n", "\r")):
+        return False
+    return '"' not in raw or patterns.whole.fullmatch(raw) is not None
 
 
 def records(blocks: Iterable[str], delimiter: str) -> Iterator[Record]:
@@ -65,54 +115,18 @@ def records(blocks: Iterable[str], delimiter: str) -> Iterator[Record]:
 
     Raises Unclosed or TooLong.
     """
-    whole, _ = _patterns(delimiter)
-    rest, count = "", 0
-    for block in blocks:
-        text = rest + block
-        position = 0
-        # A CR at the end may be the first half of a line end.
-        limit = len(text) - 1 if text.endswith("\r") else len(text)
-        has_quotes = '"' in text
-        pattern = whole if has_quotes else _LINE
-        while found := pattern.match(text, position, limit):
-            position = found.end()
-            count += 1
-            yield split(found[0], delimiter)
-        rest = text[position:]
-        if len(rest) > MAX_RECORD:
-            raise TooLong(count + 1)
-    while rest:
-        found = whole.match(rest + "\n") if not rest.endswith(("\r", "\n")) else whole.match(rest)
-        count += 1
-        if not found:
-            raise Unclosed(count)
-        raw = found[0]
-        if len(raw) > len(rest):
-            yield Record(split(raw, delimiter).cells, "")
-            return
-        yield split(raw, delimiter)
-        rest = rest[len(raw) :]
+    for batch in raw_records(blocks, delimiter):
+        for raw in batch:
+            yield split(raw, delimiter)
 
 
 def split(raw: str, delimiter: str) -> Record:
     """One record's text, line end included, into its cells."""
-    end = ""
-    if raw.endswith("\r\n"):
-        end = "\r\n"
-    elif raw.endswith(("\n", "\r")):
-        end = raw[-1]
-    body = raw[: len(raw) - len(end)]
+    # A line end inside a record stands in quotes, so no more than its own is taken off.
+    body = raw.rstrip("\r\n")
     if '"' not in body:
-        return Record(body.split(delimiter), end)
-    _, cell = _patterns(delimiter)
-    cells, position = [], 0
-    while True:
-        found = cell.match(body, position)
-        assert found is not None
-        cells.append(found[0])
-        position = found.end() + len(delimiter)
-        if position > len(body):
-            return Record(cells, end)
+        return Record(body.split(delimiter), raw[len(body) :])
+    return Record(_patterns(delimiter).cells.findall(body + delimiter), raw[len(body) :])
 
 
 def value(cell: str) -> str:

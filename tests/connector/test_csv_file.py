@@ -1,9 +1,14 @@
 """CSV files: what was read comes back byte for byte, but for our cells."""
 
 import csv
+import errno
 import io
 import os
+import signal
 import stat
+import subprocess
+import sys
+import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,16 +16,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connector import csv_file
 from connector.csv_file import CsvFile
 from connector.errors import (
     ChangedUnderneath,
+    ColumnMeansTwo,
     ConnectorError,
+    DiskFull,
     DuplicateColumn,
     EmptyFile,
     FileNotFound,
     MissingColumn,
     NoHeader,
     NotAFile,
+    NotWritable,
     UnclosedQuote,
 )
 from connector.locks import try_lock
@@ -176,6 +185,38 @@ def test_a_spoilt_row_is_named_and_the_others_work(tmp_path: Path) -> None:
     assert source.path.read_bytes().startswith(
         content.replace(b"offer_name", b"offer_name" + TAIL.encode())
     )
+
+
+@pytest.mark.parametrize(
+    ("notes", "faults", "read"),
+    [
+        pytest.param(
+            ["größe".encode(), b"\xe9\xe8\xe4\xf6"], [False, True], "größe",
+            id="one row of each: not garbled",
+        ),
+        pytest.param([b"plain", b"\xff\xfe\xff"], [False, True], "plain", id="no text anywhere"),
+        pytest.param([b"gr\xf6\xdfe", b"caf\xe9"], [False, False], "größe", id="Windows-1252"),
+        pytest.param(
+            [b"gr\xf6\xdfe", b"caf\xe9", b"\x81"], [False, False, True], "größe",
+            id="Windows-1252 with a byte that it lacks",
+        ),
+        pytest.param(
+            ["größe".encode(), b"a\xf0\x9f\x98"], [False, True], "größe", id="a character cut off"
+        ),
+    ],
+)
+def test_bytes_are_read_as_the_text_they_are_and_never_garbled(
+    tmp_path: Path, notes: list[bytes], faults: list[bool], read: str
+) -> None:
+    lines = [b"r_%d,%s,%s\n" % (number, LINK.encode(), note) for number, note in enumerate(notes)]
+    source = file(tmp_path, b"row_id,tracking_url,offer_name\n" + b"".join(lines))
+
+    rows = rows_of(source)
+    source.write([change("r_0")])
+
+    assert [bool(row.fault) for row in rows] == faults
+    assert rows[0].offer_name == read
+    assert source.path.read_bytes().endswith(b"".join(lines[1:]))
 
 
 def test_a_character_the_encoding_lacks_becomes_a_question_mark(tmp_path: Path) -> None:
@@ -350,6 +391,270 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         source.write([change()])
 
     assert refusal.value.code == "not_writable"
+
+
+@pytest.mark.parametrize(
+    ("heading", "mapping"),
+    [
+        pytest.param("final_url", {"tracking_url": "final_url"}, id="the heading of another"),
+        pytest.param("Link", {"tracking_url": "Link", "final_url": "link"}, id="mapped twice"),
+    ],
+)
+def test_one_heading_is_never_two_of_our_columns(
+    tmp_path: Path, heading: str, mapping: dict[str, str]
+) -> None:
+    source = file(tmp_path, f"row_id,{heading}\nr_1,{LINK}\n", columns=mapping)
+
+    with pytest.raises(ColumnMeansTwo):
+        source.write([change(final_url="https://elsewhere.example/")])
+    assert LINK in source.path.read_text()
+
+
+def test_a_heading_is_the_same_composed_or_not(tmp_path: Path) -> None:
+    typed, kept = unicodedata.normalize("NFC", "Prüflink"), unicodedata.normalize("NFD", "PRÜFLINK")
+    source = file(tmp_path, f"row_id,{kept}\nr_1,{LINK}\n", columns={"tracking_url": typed})
+
+    assert rows_of(source)[0].tracking_url == LINK
+
+
+def test_two_headings_that_are_not_ours_may_be_the_same(tmp_path: Path) -> None:
+    source = file(tmp_path, f"note,row_id,tracking_url,note,\na,r_1,{LINK},b,\n")
+
+    source.write([change()])
+
+    assert source.path.read_text().startswith("note,row_id,tracking_url,note," + TAIL)
+
+
+def test_a_header_without_rows_is_a_file_without_rows(tmp_path: Path) -> None:
+    source = file(tmp_path, "row_id,tracking_url")
+
+    assert rows_of(source) == []
+    assert source.assign_ids() == 0
+    assert source.path.read_text() == "row_id,tracking_url"
+
+
+def test_a_file_without_ids_gets_a_column_for_them(tmp_path: Path) -> None:
+    source = file(tmp_path, f"tracking_url,note\n{LINK},a\n\n{LINK},b")
+
+    assert source.assign_ids() == 2
+
+    first, second = rows_of(source)
+    assert first.row_id != second.row_id
+    assert source.path.read_text() == (
+        f"tracking_url,note,row_id{TAIL}\n{LINK},a,{first.row_id}\n\n{LINK},b,{second.row_id}"
+    )
+    assert source.assign_ids() == 0
+
+
+def test_a_row_without_an_id_is_never_the_row_of_a_change(tmp_path: Path) -> None:
+    source = file(tmp_path, f"row_id,tracking_url\n,{LINK}\n")
+
+    (answer,) = source.write([change("")])
+
+    assert answer.writeback is Writeback.MISSING
+
+
+def test_a_formula_that_stands_in_our_cell_already_is_neutralised(tmp_path: Path) -> None:
+    source = file(tmp_path, f"row_id,tracking_url,error\nr_1,{LINK},=1+1\n")
+
+    source.write([change(error="=1+1")])
+
+    assert f"r_1,{LINK},'=1+1" in source.path.read_text()
+
+
+def test_what_the_encoding_lacks_is_written_once(tmp_path: Path) -> None:
+    source = file(tmp_path, f"row_id,tracking_url,offer_name\nr_1,{LINK},Größe\n".encode("cp1252"))
+    source.write([change(error="no 中 here")])
+    before = source.path.stat()
+
+    source.write([change(error="no 中 here")])
+
+    assert source.path.stat() == before
+
+
+def test_a_reader_sees_one_version_when_another_takes_its_place(tmp_path: Path) -> None:
+    # More than a reader's first batch, and a first column that moves everything.
+    source = file(tmp_path, "row_id,tracking_url\n" + f"r_1,{LINK}\n" * 2500)
+    reading = source.read()
+    rows = next(reading)
+    other = tmp_path / "other.csv"
+    other.write_text("note,row_id,tracking_url\n" + f"a longer note,r_9,{LINK}\n" * 5000)
+    other.replace(source.path)
+
+    rows += [row for batch in reading for row in batch]
+
+    assert [row.row_id for row in rows] == ["r_1"] * 2500
+
+
+def test_nothing_is_called_missing_from_a_file_that_was_half_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = f"row_id,tracking_url,conclusion\nr_1,{LINK},\n"
+    source = file(tmp_path, "row_id,tracking_url,conclusion\n")
+    settle = csv_file.Targets.settle
+
+    def settle_and_save(targets: csv_file.Targets) -> object:
+        if source.path.read_text() != whole:
+            source.path.write_text(whole)
+        return settle(targets)
+
+    monkeypatch.setattr(csv_file.Targets, "settle", settle_and_save)
+
+    (answer,) = source.write([change()])
+
+    assert answer.writeback is Writeback.WRITTEN
+    assert rows_of(source)[0].conclusion == "valid"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b'row_id,tracking_url\nr_1,"half a ce'],
+    ids=["gone", "empty", "half"],
+)
+def test_a_file_that_is_just_being_saved_is_waited_for(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "links.csv"
+    if content is not None:
+        path.write_bytes(content)
+
+    def saved(seconds: float) -> None:
+        path.write_text(f"row_id,tracking_url\nr_1,{LINK}\n")
+
+    source = CsvFile(path, source_id="src_a", sleep=saved)
+
+    assert source.write([change()])[0].writeback is Writeback.WRITTEN
+
+
+def test_a_save_that_leaves_no_trace_in_the_times_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = file(tmp_path, f"row_id,tracking_url,note\nr_1,{LINK},a\n")
+    fsync, saves = os.fsync, []
+
+    def save_then_sync(descriptor: int) -> None:
+        if not saves:
+            saves.append(source.path.stat())
+            with source.path.open("r+") as same_inode:
+                same_inode.write(source.path.read_text().replace(",a\n", ",b\n"))
+            os.utime(source.path, ns=(saves[0].st_atime_ns, saves[0].st_mtime_ns))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", save_then_sync)
+
+    source.write([change()])
+
+    assert f"r_1,{LINK},b,,,valid" in source.path.read_text()
+
+
+def test_a_file_in_use_on_windows_is_tried_again_and_then_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = file(tmp_path, f"row_id,tracking_url\nr_1,{LINK}\n")
+    replace, refusals = Path.replace, [2]
+
+    def refuse(path: Path, target: Path) -> Path:
+        if refusals[0]:
+            refusals[0] -= 1
+            raise PermissionError(errno.EACCES, "in use")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    source.write([change()])
+    refusals[0] = 1000
+    with pytest.raises(NotWritable) as refusal:
+        source.write([change(conclusion="timeout")])
+
+    assert rows_of(source)[0].conclusion == "valid"
+    assert "open in another program" in str(refusal.value)
+    assert not refusal.value.permanent
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_a_full_disk_leaves_the_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = file(tmp_path, f"row_id,tracking_url\nr_1,{LINK}\n")
+    before = source.path.read_bytes()
+
+    def no_room(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_room)
+
+    with pytest.raises(DiskFull):
+        source.write([change()])
+    assert source.path.read_bytes() == before
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_what_only_its_owner_may_read_is_never_shown_to_others(tmp_path: Path) -> None:
+    source = file(tmp_path, f"row_id,tracking_url\nr_1,{LINK}\n")
+    source.path.chmod(0o600)
+    modes = []
+
+    class Look:
+        def survey(self, row: Row) -> None:
+            pass
+
+        def decide(self, row: Row) -> Cells:
+            modes.extend(path.stat().st_mode & 0o077 for path in tmp_path.glob(".*.tmp"))
+            return {"conclusion": "valid"}
+
+    source.revise(Look)
+
+    assert modes == [0]
+    assert stat.S_IMODE(source.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+def test_a_killed_writer_leaves_the_old_file_and_the_next_one_tidies_up(tmp_path: Path) -> None:
+    rows = "".join(f"r_{number},{LINK}\n" for number in range(50))
+    source = file(tmp_path, "row_id,tracking_url\n" + rows)
+    before = source.path.read_bytes()
+    script = """if True:
+        import os, signal, sys
+        from pathlib import Path
+        from connector.csv_file import CsvFile
+        class Die:
+            def survey(self, row): pass
+            def decide(self, row):
+                if row.row_id == "r_40": os.kill(os.getpid(), signal.SIGKILL)
+                return {"conclusion": "valid"}
+        CsvFile(Path(sys.argv[1]), source_id="src_a").revise(Die)
+    """
+
+    done = subprocess.run([sys.executable, "-c", script, str(source.path)], check=False, timeout=60)
+
+    assert done.returncode == -signal.SIGKILL
+    assert source.path.read_bytes() == before
+    assert list(tmp_path.glob(".*.tmp"))
+    assert source.write([change()])[0].writeback is Writeback.WRITTEN
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_leftovers_are_found_whatever_the_files_name(tmp_path: Path) -> None:
+    path = tmp_path / "links [1]*.csv"
+    path.write_text(f"row_id,tracking_url\nr_1,{LINK}\n")
+    leftover, stranger = tmp_path / f".{path.name}.99.ab.tmp", tmp_path / ".links 1.csv.99.ab.tmp"
+    leftover.touch()
+    stranger.touch()
+
+    CsvFile(path, source_id="src_a").write([change()])
+
+    assert not leftover.exists()
+    assert stranger.exists()
+
+
+@pytest.mark.parametrize("folder", ["", "no such folder"], ids=["no file", "no folder"])
+def test_looking_for_a_file_that_is_gone_makes_nothing(tmp_path: Path, folder: str) -> None:
+    source = CsvFile(tmp_path / folder / "links.csv", source_id="src_a", sleep=lambda seconds: None)
+
+    with pytest.raises(FileNotFound):
+        source.write([change()])
+    assert list(tmp_path.iterdir()) == []
 
 
 CELL = st.text(st.sampled_from('ab ,;"\n\r\t|=\0é\ufeff'), max_size=6)

@@ -1,7 +1,7 @@
 """One promise, several keepers: every source passes this suite. Add yours to KEEPERS."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -145,6 +145,18 @@ def test_of_two_results_for_one_row_the_last_one_stands(make: Make) -> None:
     answers = source.write([change(), change(cells={"conclusion": "http_4xx"})])
 
     assert len(answers) == 2
+    assert rows_of(source)[0].conclusion == "http_4xx"
+
+
+def test_each_of_several_results_for_one_row_is_judged_by_itself(make: Make) -> None:
+    source = make([row()])
+    newer = change(cells={"conclusion": "http_4xx", "last_checked": "2026-11-20T12:00:00Z"})
+    older = change(checked_at=NOW - timedelta(minutes=1))
+
+    answers = source.write([change(tracking_url=LINK + "old"), newer, older])
+
+    assert [answer.writeback for answer in answers] == ["conflict", "written", "written"]
+    assert "newer" in answers[2].detail
     assert rows_of(source)[0].conclusion == "http_4xx"
 
 

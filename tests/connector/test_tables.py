@@ -1,14 +1,18 @@
 """Records, formulas and frames: pure, so every oddness is a row in a table."""
 
 import csv
+import io
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from connector.tables.detection import split_sep
 from connector.tables.formulas import neutralise, restore
 from connector.tables.frames import frames
-from connector.tables.tokenizer import Unclosed, records, value, written
+from connector.tables.tokenizer import Record, Unclosed, records, value, written
 
 CASES = Path(__file__).parents[1] / "cases" / "csv_injection.csv"
 
@@ -64,6 +68,51 @@ def test_text_is_cut_as_spreadsheets_cut_it(text: str, cells: list[list[str]]) -
         assert "".join(record.text(",") for record in found) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "sep", "delimiter"),
+    [
+        pytest.param("sep=;\nid;x\n", "sep=;\n", ";", id="as Excel writes it"),
+        pytest.param("SEP=\t\r\nid\n", "SEP=\t\r\n", "\t", id="a tab, in capitals"),
+        pytest.param("sep=\r\nid\n", "", "", id="no delimiter named"),
+        pytest.param("sep=,id\n", "", "", id="a heading that begins like it"),
+    ],
+)
+def test_a_sep_line_is_recognised(text: str, sep: str, delimiter: str) -> None:
+    assert split_sep(text) == (sep, delimiter)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.text(st.sampled_from('a",\n\r ;é'), max_size=5), min_size=2, max_size=4),
+        max_size=5,
+    ),
+    size=st.integers(1, 12),
+)
+def test_what_the_standard_library_writes_is_read_alike_in_pieces_of_any_size(
+    rows: list[list[str]], size: int
+) -> None:
+    kept = io.StringIO(newline="")
+    csv.writer(kept).writerows(rows)
+    text = kept.getvalue()
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+
+    found = [[value(cell) for cell in record.cells] for record in records(pieces, ",")]
+
+    assert found == rows
+
+
+@given(text=st.text(st.sampled_from('a",\n\r'), max_size=30), size=st.integers(1, 12))
+def test_whatever_the_text_pieces_do_not_matter(text: str, size: int) -> None:
+    def cut(pieces: list[str]) -> list[tuple[list[str], str]] | int:
+        try:
+            return [(record.cells, record.end) for record in records(pieces, ",")]
+        except Unclosed as error:
+            return error.record
+
+    assert cut([text[start : start + size] for start in range(0, len(text), size)]) == cut([text])
+
+
 def test_a_quote_that_never_closes_is_found_with_its_row() -> None:
     with pytest.raises(Unclosed) as found:
         list(records(['a,b\nc,"d\ne,f\n'], ","))
@@ -87,3 +136,9 @@ def test_frames_hold_text_only_and_nothing_is_missing() -> None:
     assert list(first.columns) == ["id", "id.1"]
     assert second.to_numpy().tolist() == [["null", "x", "more"]]
     assert not first.isna().any().any()
+
+
+def test_frames_hold_what_is_no_text_as_a_sign_for_it() -> None:
+    (frame,) = frames([Record(["a\udcff", "\ud800b"], "\n")], ["x", "y"])
+
+    assert frame.to_numpy().tolist() == [["a\ufffd", "\ufffdb"]]
