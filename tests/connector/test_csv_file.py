@@ -547,6 +547,26 @@ def test_a_save_that_leaves_no_trace_in_the_times_is_seen(
     assert f"r_1,{LINK},b,,,valid" in source.path.read_text()
 
 
+def test_an_edit_whose_time_was_set_back_is_seen_between_the_readings(tmp_path: Path) -> None:
+    source = file(tmp_path, f"row_id,tracking_url,note\nr_1,{LINK},a\n")
+    os.utime(source.path, (1_700_000_000, 1_700_000_000))
+    surveyed = []
+
+    class Edit:
+        def survey(self, row: Row) -> None:
+            surveyed.append(row)
+            with source.path.open("r+") as same_inode:
+                same_inode.write(source.path.read_text().replace(",a\n", ",b\n"))
+            os.utime(source.path, (1_700_000_000, 1_700_000_000))
+
+        def decide(self, row: Row) -> Cells:
+            return {"conclusion": f"look {len(surveyed)}"}
+
+    source.revise(Edit)
+
+    assert f"r_1,{LINK},b,,,look 2" in source.path.read_text()
+
+
 def test_a_file_in_use_on_windows_is_tried_again_and_then_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
