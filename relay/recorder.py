@@ -36,6 +36,11 @@ end
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 return 0
 """
+# Not MULTI: a full Redis queues no commands.
+_SETTLE = """
+redis.call('XACK', KEYS[1], unpack(ARGV))
+return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
+"""
 _DROP = (
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 )
@@ -50,6 +55,7 @@ class Recorder:
         self._ledger = ledger
         self._token = secrets.token_hex(8)
         self._take = self._redis.register_script(_TAKE)
+        self._settle = self._redis.register_script(_SETTLE)
         self._drop = self._redis.register_script(_DROP)
 
     def run(self, stop: threading.Event) -> None:
@@ -91,12 +97,10 @@ class Recorder:
         if not entries:
             return 0
         recorded = self._record([_entry(entry_id, fields) for entry_id, fields in entries], entries)
-        entry_ids = [entry_id for entry_id, _ in entries]
-        with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xack(STREAM, GROUP, *entry_ids)
-            pipe.xdel(STREAM, *entry_ids)
-            pipe.execute()
+        # Before it is acknowledged: after a crash in between, nobody would let these keys go.
         self._broker.forget(recorded.ended)
+        entry_ids = [entry_id for entry_id, _ in entries]
+        self._settle(keys=[STREAM], args=[GROUP, *entry_ids])
         if recorded.unreadable:
             logger.error("%d events could not be read and were set aside", recorded.unreadable)
         return len(entries)
