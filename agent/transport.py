@@ -20,6 +20,7 @@ BODY_LIMIT: Final = 64 * 1024
 _BODY_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 10.0
 _POOL: Final = 512
+_TWO_LOCATIONS: Final = "Multiple Location"
 
 _WORDS: Final[dict[int, str]] = {
     pycurl.E_COULDNT_RESOLVE_HOST: "dns_error",
@@ -288,12 +289,12 @@ class Transport:
             left, good, bad = self._multi.info_read()
             for curl in good:
                 self._finish(curl, 0)
-            for curl, code, _ in bad:
-                self._finish(curl, code)
+            for curl, code, words in bad:
+                self._finish(curl, code, words)
             if not left:
                 return
 
-    def _finish(self, curl: Any, code: int) -> None:
+    def _finish(self, curl: Any, code: int, words: str = "") -> None:
         line = self._lines.pop(curl)
         self._multi.remove_handle(curl)
         self.reading.discard(line)
@@ -307,6 +308,9 @@ class Transport:
         elif not exchange.word and not exchange.is_head_complete:
             # An answer whose body failed is an answer all the same.
             exchange.word = _WORDS.get(code, "malformed_response")
+            if _TWO_LOCATIONS in words:
+                # Newer versions of libcurl see it before we do.
+                exchange.word = "invalid_location"
         self._done.append(line)
 
     def _cut_long_bodies(self) -> None:
