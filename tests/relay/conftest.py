@@ -24,7 +24,6 @@ from wire.models import (
 )
 from wire.vocab import Conclusion, HopKind, JobStatus
 
-NOW = 1_795_200_000
 NO_LIMITS = Limits()
 LANDED = Outcome(
     status=JobStatus.DONE,
@@ -56,13 +55,14 @@ class World:
 
     redis: Any
     broker: Broker
+    now: int  # when requests are signed: a real time, or their nonces would be forgotten at once
     _nonces: Iterator[int] = field(default_factory=itertools.count)
 
     def caller(self, account: str = "acct_a", device: str | None = None, **more: Any) -> Caller:
         given: dict[str, Any] = {
             "account_id": account,
             "key_id": f"lrk_{account[5:]}",
-            "timestamp": NOW,
+            "timestamp": self.now,
             "nonce": f"nonce-{next(self._nonces):012d}",
             "device_id": device,
             "body_sha256": "00",
@@ -146,8 +146,9 @@ class World:
 def world(redis: "redis_py.Redis") -> World:
     broker = Broker(redis, settings=QueueSettings(), chance=lambda: 0.5)
     broker.rebuild(sources=(), quotas=(), unfinished=(), owed=())
-    redis.set("linkrow:epoch", NOW - 10)
-    return World(redis=redis, broker=broker)
+    seconds: Any = redis.time()
+    redis.set("linkrow:epoch", seconds[0] - 10)
+    return World(redis=redis, broker=broker, now=seconds[0])
 
 
 @pytest.fixture
