@@ -41,7 +41,7 @@ class Exit(IntEnum):
     """How ``linkrow-relay`` ends."""
 
     STOPPED = 0  # in order
-    BAD_CONFIG = 2  # a setting, an option or the master key
+    BAD_CONFIG = 2  # a setting, an option, the master key, or a folder that cannot be used
     ALREADY_RUNNING = 3  # another relay holds the data folder
     REDIS = 4  # there is none, it did not start, or it may lose jobs
     LEDGER = 7  # the database does not answer, or is of another version
@@ -221,6 +221,11 @@ def _errors_as_lines() -> Iterator[None]:
         yield
     except (RelayServiceError, QueueError) as error:
         _fail(error)
+    except BrokenPipeError:
+        raise  # whoever read our answer has gone; click ends quietly
+    except OSError as error:
+        click.echo(f"linkrow-relay: {error} [system_error]", err=True)
+        raise SystemExit(Exit.BAD_CONFIG) from error
 
 
 def _fail(error: Exception) -> NoReturn:

@@ -67,6 +67,8 @@ class Clock:
                 recorder.drain()
             finally:
                 recorder.release()
+            if self._broker.backlog():
+                return False  # another recorder is at it; the next tick looks again
             seconds, _ = self._redis.time()
             restored = self._broker.rebuild(
                 sources=self._ledger.all_sources(),

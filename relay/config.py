@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
+from redis.connection import parse_url
 
 from relay.errors import BadConfig
 from relay.queue.broker import QueueSettings
@@ -45,6 +46,8 @@ class Config:
         redis_url = environ.get("LINKROW_REDIS_URL") or None
         if redis_url and not redis_url.startswith(("redis://", "rediss://", "unix://")):
             problems.append("LINKROW_REDIS_URL must begin with redis://, rediss:// or unix://")
+        elif redis_url and not _is_readable(redis_url):
+            problems.append("LINKROW_REDIS_URL cannot be read; write redis://HOST:PORT/NUMBER")
         database_url = environ.get("LINKROW_DATABASE_URL") or f"sqlite:///{folder}/ledger.sqlite3"
         if not database_url.startswith(("sqlite:///", "postgresql")):
             problems.append(
@@ -85,6 +88,14 @@ def home_of(environ: Mapping[str, str]) -> Path:
     """Where this user's data lies: ``LINKROW_HOME``, else what is usual on this system."""
     named = environ.get("LINKROW_HOME")
     return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("linkrow"))
+
+
+def _is_readable(redis_url: str) -> bool:
+    try:
+        parse_url(redis_url)  # type: ignore[no-untyped-call]
+    except ValueError:  # its words may quote the password
+        return False
+    return True
 
 
 def _bind(text: str, problems: list[str]) -> tuple[str, int]:

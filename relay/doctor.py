@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
+import redis as redis_py
 from rq import Queue, Worker
 
 from relay.config import Config
@@ -105,7 +106,10 @@ def _recorder(broker: Broker) -> str:
 
 
 def _stray_workers(broker: Broker) -> str:
-    for queue in Queue.all(connection=broker.redis, serializer="json"):
-        if queue.name.startswith(names.PREFIX) and Worker.all(queue=queue):
-            raise _Bad(f"an rq worker listens on {queue.name}, which is for agents; stop it")
+    try:
+        for queue in Queue.all(connection=broker.redis, serializer="json"):
+            if queue.name.startswith(names.PREFIX) and Worker.all(queue=queue):
+                raise _Bad(f"an rq worker listens on {queue.name}, which is for agents; stop it")
+    except redis_py.exceptions.RedisError as error:
+        raise _Bad(f"Redis does not answer: {type(error).__name__}") from error
     return "none"

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis as redis_py
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from relay.errors import RedisNotFound, RedisNotStarted
 from relay.folder import read_json, write_json
@@ -22,8 +24,11 @@ from relay.folder import read_json, write_json
 _MAX_SOCKET_PATH: Final = 100  # 107 bytes on Linux, 103 on macOS; longer ones are cut in silence
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 20.0
+_ANSWER_SECONDS: Final = 5.0
 _VERSION = re.compile(r"v=(\d+)\.(\d+)\.(\d+)")
 _PR_SET_PDEATHSIG: Final = 1
+# We look again by ourselves, and soon: the client's own back-off begins at a second.
+_NO_RETRY: Final = Retry(NoBackoff(), 0)
 
 
 def find_server() -> tuple[str, tuple[int, int, int]]:
@@ -142,7 +147,7 @@ class EmbeddedRedis:
     def _wait_until_ready(self) -> None:
         assert self._process is not None
         until = self._clock() + _START_SECONDS
-        client: Any = redis_py.Redis.from_url(self.url)
+        client: Any = redis_py.Redis.from_url(self.url, retry=_NO_RETRY)
         try:
             while True:
                 try:
@@ -164,7 +169,9 @@ class EmbeddedRedis:
         if note is None:
             return
         socket = Path(str(note.get("socket", "")))
-        client: Any = redis_py.Redis(unix_socket_path=str(socket), socket_timeout=5)
+        client: Any = redis_py.Redis(
+            unix_socket_path=str(socket), socket_timeout=_ANSWER_SECONDS, retry=_NO_RETRY
+        )
         try:
             folder = client.config_get("dir").get("dir", client.config_get("dir").get(b"dir", b""))
             name = folder.decode() if isinstance(folder, bytes) else str(folder)
@@ -174,12 +181,22 @@ class EmbeddedRedis:
             pass
         finally:
             client.close()
-        until = self._clock() + _STOP_SECONDS
-        while _is_ours(note.get("pid"), self._folder) and self._clock() < until:
-            self._sleep(0.05)
+        # Its socket may be gone (a clean-up of /tmp) while it still writes to the folder.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._end_process(note.get("pid"), number)
         if socket.parent.name.startswith("linkrow-"):
             shutil.rmtree(socket.parent, ignore_errors=True)
         self._note.unlink(missing_ok=True)
+
+    def _end_process(self, pid: object, number: signal.Signals) -> None:
+        """Send *number* to our own old server, if it lives, and wait for its end."""
+        if not isinstance(pid, int) or not _is_ours(pid, self._folder):
+            return
+        with suppress(OSError):
+            os.kill(pid, number)
+        until = self._clock() + _STOP_SECONDS
+        while _is_ours(pid, self._folder) and self._clock() < until:
+            self._sleep(0.05)
 
 
 def _arguments(folder: Path, socket: Path, log: Path, version: tuple[int, int, int]) -> list[str]:
@@ -214,10 +231,8 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _is_ours(pid: object, folder: Path) -> bool:
+def _is_ours(pid: int, folder: Path) -> bool:
     """Whether process *pid* lives and works in *folder* (Linux can tell), so is no namesake."""
-    if not isinstance(pid, int):
-        return False
     try:
         os.kill(pid, 0)
     except OSError:

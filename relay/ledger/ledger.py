@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from relay.errors import LedgerError, LedgerNotMigrated, LedgerUnavailable
+from relay.errors import BadConfig, LedgerError, LedgerNotMigrated, LedgerUnavailable
 from relay.events import Admitted, Event, FinalEvent, SourceEvent, UnreadableEvent, WritebackEvent
 from relay.ledger.schema import (
     accounts,
@@ -107,12 +107,23 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str) -> "Ledger":
-        """Connect lazily to *url*, with short transactions and a patient SQLite."""
-        if url.startswith("sqlite"):
-            engine = sa.create_engine(url, connect_args={"timeout": 10})
-            sa.event.listen(engine, "connect", _set_up_sqlite)
-        else:
-            engine = sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+        """Connect lazily to *url*, with short transactions and a patient SQLite.
+
+        Raises BadConfig for a URL that cannot be read or whose driver is not installed.
+        """
+        try:
+            if url.startswith("sqlite"):
+                engine = sa.create_engine(url, connect_args={"timeout": 10})
+                sa.event.listen(engine, "connect", _set_up_sqlite)
+            else:
+                engine = sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+        except ModuleNotFoundError as error:
+            raise BadConfig(
+                [f"{error.name} is not installed; pip install 'linkrow[postgres]' for PostgreSQL"]
+            ) from error
+        except (SQLAlchemyError, ValueError) as error:
+            # Not its words: they may quote the password.
+            raise BadConfig(["LINKROW_DATABASE_URL cannot be read"]) from error
         return cls(engine)
 
     def close(self) -> None:
@@ -454,6 +465,9 @@ class Ledger:
                 yield connection
         except (DataError, IntegrityError) as error:
             raise LedgerError(f"{type(error).__name__}: {str(error.orig)[:200]}") from error
+        except (OverflowError, UnicodeError) as error:
+            # SQLite's driver says so of a number or a text that no column can hold.
+            raise LedgerError(f"{type(error).__name__}: {str(error)[:200]}") from error
         except DBAPIError as error:
             reason = str(error.orig).strip().splitlines()[:1]
             raise LedgerUnavailable(

@@ -114,6 +114,33 @@ def test_one_that_outlived_its_relay_is_ended_before_a_new_one_starts(data: Path
     second.stop()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells whose process it is")
+@pytest.mark.parametrize("state", ["its socket swept away", "asleep"])
+def test_one_that_cannot_be_spoken_to_is_ended_too(
+    data: Path, server, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.embedded._STOP_SECONDS", 0.5)
+    monkeypatch.setattr("relay.embedded._ANSWER_SECONDS", 0.5)
+    first = EmbeddedRedis(data, server=server)
+    first.start()
+    old = read_json(data / "redis.json")
+    assert old
+    with client(first) as connection:
+        connection.set("kept", "yes")
+    if state == "asleep":
+        os.kill(int(str(old["pid"])), signal.SIGSTOP)
+    else:
+        shutil.rmtree(Path(str(old["socket"])).parent)
+
+    second = EmbeddedRedis(data, server=server)
+    second.start()
+
+    assert not first.is_running()
+    with client(second) as connection:
+        assert connection.get("kept") == b"yes"
+    second.stop()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a keeper watches")
 def test_it_ends_when_its_parent_is_killed(data: Path, server) -> None:
     code = (
