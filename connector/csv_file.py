@@ -10,6 +10,7 @@ import errno
 import glob
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -29,6 +30,7 @@ from connector.errors import (
     EmptyFile,
     FileNotFound,
     Locked,
+    MissingColumn,
     NoHeader,
     NotAFile,
     NotWritable,
@@ -462,9 +464,12 @@ class CsvFile:
 
     def _sweep_leftovers(self) -> None:
         """What a killed writer left: we hold the lock, so nobody is writing it."""
+        ours = re.compile(re.escape(f".{self.path.name}.") + r"\d+\.[0-9a-f]{8}\.tmp")
         for leftover in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.tmp"):
-            with suppress(OSError):
-                leftover.unlink()
+            # Exactly the form we give: a neighbour may be called links.csv.old.
+            if ours.fullmatch(leftover.name):
+                with suppress(OSError):
+                    leftover.unlink()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -556,6 +561,10 @@ class _Maker:
         self._present = found.columns.at
         self._missing = found.missing
         self._headings = [heading_of(name, mapping) for name in self._missing]
+        for name, heading in zip(self._missing, self._headings, strict=True):
+            if self._encoding.fit(heading) != heading:
+                # Written with question marks it would never be found again.
+                raise MissingColumn(name, heading, found.columns.headings)
         self._width = 0
 
     def see(self, raws: list[str]) -> None:
@@ -575,9 +584,7 @@ class _Maker:
             return raw
         record = split(raw, self._delimiter)
         self._pad(record.cells, self._width)
-        record.cells += [
-            written(self._encoding.fit(each), self._delimiter) for each in self._headings
-        ]
+        record.cells += [written(each, self._delimiter) for each in self._headings]
         return record.text(self._delimiter)
 
     def edit_at(self, at: Mapping[int, Cells]) -> Edit:

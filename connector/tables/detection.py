@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from connector.tables.tokenizer import Record, Unclosed, records, value
+from connector.tables.tokenizer import Record, TokenError, records, value
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SEP = re.compile(r"sep=([^\r\n\"])(?:\r\n|\n|\r)", re.IGNORECASE)
@@ -130,5 +130,5 @@ def find_delimiter(
 def _first(blocks: Iterable[str], delimiter: str) -> Record | None:
     try:
         return next((each for each in records(blocks, delimiter) if not each.is_blank), None)
-    except Unclosed:
+    except TokenError:  # under a wrong delimiter anything may look endless
         return None

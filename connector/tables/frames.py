@@ -24,7 +24,7 @@ def frames(
     source = (row for row in rows if not row.is_blank)
     while batch := list(islice(source, size)):
         width = max(len(names), *(len(row.cells) for row in batch))
-        columns = [*names, *(f"column {number}" for number in range(len(names) + 1, width + 1))]
+        columns = [*names, *_beyond(names, width)]
         cells = [
             [_text(value(cell)) for cell in row.cells] + [""] * (width - len(row.cells))
             for row in batch
@@ -37,10 +37,25 @@ def _text(cell: str) -> str:
 
 
 def _unique(headings: Sequence[str]) -> list[str]:
-    seen: dict[str, int] = {}
-    names = []
+    names: list[str] = []
+    taken = set(headings)
     for heading in headings:
-        count = seen.get(heading, -1) + 1
-        seen[heading] = count
-        names.append(f"{heading}.{count}" if count else heading)
+        name, count = heading, 0
+        while name in names or (count and name in taken):
+            count += 1
+            name = f"{heading}.{count}"
+        names.append(name)
     return names
+
+
+def _beyond(names: Sequence[str], width: int) -> list[str]:
+    """Names for cells beyond the headings, none of which is a heading."""
+    taken = set(names)
+    found: list[str] = []
+    for number in range(len(names) + 1, width + 1):
+        name = f"column {number}"
+        while name in taken:
+            name += "'"
+        taken.add(name)
+        found.append(name)
+    return found

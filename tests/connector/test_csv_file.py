@@ -191,13 +191,17 @@ def test_a_spoilt_row_is_named_and_the_others_work(tmp_path: Path) -> None:
     ("notes", "faults", "read"),
     [
         pytest.param(
-            ["größe".encode(), b"\xe9\xe8\xe4\xf6"], [False, True], "größe",
+            ["größe".encode(), b"\xe9\xe8\xe4\xf6"],
+            [False, True],
+            "größe",
             id="one row of each: not garbled",
         ),
         pytest.param([b"plain", b"\xff\xfe\xff"], [False, True], "plain", id="no text anywhere"),
         pytest.param([b"gr\xf6\xdfe", b"caf\xe9"], [False, False], "größe", id="Windows-1252"),
         pytest.param(
-            [b"gr\xf6\xdfe", b"caf\xe9", b"\x81"], [False, False, True], "größe",
+            [b"gr\xf6\xdfe", b"caf\xe9", b"\x81"],
+            [False, False, True],
+            "größe",
             id="Windows-1252 with a byte that it lacks",
         ),
         pytest.param(
@@ -350,11 +354,34 @@ def test_a_file_that_never_rests_is_left_alone(tmp_path: Path) -> None:
 
 def test_nothing_of_ours_is_left_behind_and_a_dead_writers_leftovers_go(tmp_path: Path) -> None:
     source = file(tmp_path, f"row_id,tracking_url\nr_1,{LINK}\n")
-    (tmp_path / ".links.csv.99999.abcd.tmp").write_text("half a file")
+    (tmp_path / ".links.csv.99999.0123abcd.tmp").write_text("half a file")
+    others = [".links.csv.old.99999.0123abcd.tmp", ".links.csv.notes.tmp"]
+    for name in others:
+        (tmp_path / name).write_text("somebody else's")
 
     source.write([change()])
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".links.csv.lock", "links.csv"]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {".links.csv.lock", "links.csv", *others}
+
+
+def test_a_heading_the_encoding_cannot_hold_is_refused_not_added_again_and_again(
+    tmp_path: Path,
+) -> None:
+    content = f"row_id,tracking_url,offer_name\nr_1,{LINK},Größe\n".encode("cp1252")
+    source = file(tmp_path, content, columns={"final_url": "最終"})
+
+    with pytest.raises(MissingColumn):
+        source.write([change()])
+
+    assert source.path.read_bytes() == content
+
+
+def test_a_quote_that_only_another_delimiter_would_open_does_no_harm(tmp_path: Path) -> None:
+    rows = "".join(f"r_{number},{LINK},{'x' * 1000}\n" for number in range(1, 9000))
+    source = file(tmp_path, f'row_id,tracking_url,note;"wide\n{rows}')
+
+    assert source.write([change()])[0].writeback is Writeback.WRITTEN
 
 
 def test_mode_and_links_are_kept(tmp_path: Path) -> None:
@@ -658,7 +685,7 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_tidies_up(tmp_path
 def test_leftovers_are_found_whatever_the_files_name(tmp_path: Path) -> None:
     path = tmp_path / "links [1]*.csv"
     path.write_text(f"row_id,tracking_url\nr_1,{LINK}\n")
-    leftover, stranger = tmp_path / f".{path.name}.99.ab.tmp", tmp_path / ".links 1.csv.99.ab.tmp"
+    leftover, stranger = tmp_path / f".{path.name}.99.0123abcd.tmp", tmp_path / ".links 1.csv.99.0123abcd.tmp"
     leftover.touch()
     stranger.touch()
 

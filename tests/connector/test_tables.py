@@ -142,3 +142,11 @@ def test_frames_hold_what_is_no_text_as_a_sign_for_it() -> None:
     (frame,) = frames([Record(["a\udcff", "\ud800b"], "\n")], ["x", "y"])
 
     assert frame.to_numpy().tolist() == [["a\ufffd", "\ufffdb"]]
+
+
+def test_every_column_of_a_frame_has_a_name_of_its_own() -> None:
+    rows = list(records(["1,2,3,4,5\n"], ","))
+
+    (frame,) = frames(rows, ["id", "id.1", "id", "column 5"])
+
+    assert len(set(frame.columns)) == 5
