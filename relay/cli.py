@@ -201,8 +201,9 @@ def _stopping(*, until_stdin_closes: bool = False) -> Iterator[threading.Event]:
     def on_signal(number: int, frame: object) -> None:
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     if until_stdin_closes:
 
         def watch() -> None:
@@ -212,7 +213,11 @@ def _stopping(*, until_stdin_closes: bool = False) -> Iterator[threading.Event]:
             stop.set()
 
         threading.Thread(target=watch, name="parent", daemon=True).start()
-    yield stop
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """The recorder: what happened is booked once, whatever is killed when."""
 
 import pytest
+import sqlalchemy as sa
 
 from relay.ledger.ledger import Ledger
+from relay.ledger.schema import jobs
 from relay.recorder import Recorder
 from wire.models import WritebackReport
 from wire.vocab import Conclusion, JobStatus, Writeback
@@ -37,3 +39,47 @@ def test_what_happens_to_jobs_is_booked(world, new_link, ledger) -> None:
         assert booked.writeback is Writeback.WRITTEN
         assert booked.answer() == world.job(job.job_id)
     assert world.broker.backlog() == 0
+
+
+def test_the_first_ending_stays_and_a_replay_takes_nothing_back(
+    world, new_link, ledger, redis
+) -> None:
+    recorder = Recorder(world.broker, ledger)
+    job_id = world.admit(new_link("r_1")).jobs[0].job_id
+    world.report(world.lease()[0])
+    happened = redis.xrange("linkrow:outcomes")
+    report = WritebackReport(job_id=job_id, writeback=Writeback.WRITTEN)
+    world.broker.note_writebacks(world.caller(device="dev_1"), [report])
+    recorder.drain()
+    booked = ledger.job("acct_a", job_id)
+
+    for _, fields in happened:
+        redis.xadd("linkrow:outcomes", fields)
+        if fields[b"type"] == b"final":
+            other = {b"status": b"failed", b"conclusion": b"timeout", b"outcome": b""}
+            redis.xadd("linkrow:outcomes", fields | other)
+    late = {"type": "writeback", "job_id": job_id, "account_id": "acct_a", "at": "1"}
+    redis.xadd(
+        "linkrow:outcomes", late | {"writeback": "conflict", "detail": "late", "device_id": ""}
+    )
+    recorder.drain()
+
+    assert ledger.job("acct_a", job_id) == booked
+    assert booked.conclusion is Conclusion.VALID
+    assert booked.writeback is Writeback.WRITTEN
+
+
+def test_who_signed_a_job_stands_in_the_books(world, new_link, ledger) -> None:
+    caller = world.caller(device="dev_7", body_sha256="ab" * 32)
+    job_id = world.admit(new_link("r_1"), caller=caller).jobs[0].job_id
+    Recorder(world.broker, ledger).drain()
+
+    with ledger._begin() as connection:
+        row = connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).mappings().one()
+
+    assert (row["key_id"], row["signed_at"], row["nonce"]) == (
+        caller.key_id,
+        caller.timestamp,
+        caller.nonce,
+    )
+    assert (row["body_sha256"], row["admitted_by"]) == ("ab" * 32, "dev_7")
