@@ -685,7 +685,8 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_tidies_up(tmp_path
 def test_leftovers_are_found_whatever_the_files_name(tmp_path: Path) -> None:
     path = tmp_path / "links [1]*.csv"
     path.write_text(f"row_id,tracking_url\nr_1,{LINK}\n")
-    leftover, stranger = tmp_path / f".{path.name}.99.0123abcd.tmp", tmp_path / ".links 1.csv.99.0123abcd.tmp"
+    leftover = tmp_path / f".{path.name}.99.0123abcd.tmp"
+    stranger = tmp_path / ".links 1.csv.99.0123abcd.tmp"
     leftover.touch()
     stranger.touch()
 
