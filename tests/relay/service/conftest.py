@@ -173,11 +173,11 @@ def make_service() -> Callable[..., Service]:
     return serve
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_books() -> Callable[[str], Books]:
     return open_books
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def begin() -> Callable[[Broker], None]:
     return open_redis
