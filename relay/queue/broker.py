@@ -396,7 +396,7 @@ class Broker:
 
     def report(self, caller: Caller, reports: Sequence[Report]) -> list[Accepted]:
         """Take results: exactly one per job is accepted. One script for the whole batch."""
-        arguments: list[str] = [json.dumps(self._terms(caller))]
+        arguments: list[str] = [json.dumps(self._terms(caller) | {"fields": _FIELDS})]
         for report in reports:
             outcome = report.outcome
             again = retries.delays(outcome, steps=self.settings.retry_delays, chance=self._chance)
@@ -409,19 +409,22 @@ class Broker:
                 _rq_result(outcome),
                 ",".join(f"{delay:.3f}" for delay in again),
             ]
-        states = [ReportState(state.decode()) for state in self._run("report", arguments)]
-        settled = [
-            report.job_id
-            for report, state in zip(reports, states, strict=True)
-            if state in (ReportState.ACCEPTED, ReportState.DUPLICATE)
-        ]
-        answers = self.jobs(caller.account_id, settled)
         return [
-            Accepted(job_id=report.job_id, state=state, job=answers.get(report.job_id))
-            if state in (ReportState.ACCEPTED, ReportState.DUPLICATE)
-            else Accepted(job_id=report.job_id, state=state)
-            for report, state in zip(reports, states, strict=True)
+            self._accepted(caller.account_id, report, ReportState(state.decode()), row)
+            for report, (state, row) in zip(reports, self._run("report", arguments), strict=True)
         ]
+
+    def _accepted(
+        self, account_id: str, report: Report, state: ReportState, row: Sequence[bytes | None]
+    ) -> Accepted:
+        job: JobAnswer | None = None
+        if state is ReportState.ACCEPTED:
+            record = _record(report.job_id, row, outcome=report.outcome)
+            job = record.answer() if record else None
+        elif state is ReportState.DUPLICATE:
+            # Its hash may be gone by now, and the marker does not say whose the job is.
+            job = self.job(account_id, report.job_id)
+        return Accepted(job_id=report.job_id, state=state, job=job)
 
     def note_writebacks(
         self, caller: Caller, reports: Sequence[WritebackReport]
@@ -801,8 +804,10 @@ def _lease_of(kind: bytes, job_id: bytes, lease_id: bytes, delivery: int, row: l
     )
 
 
-def _record(job_id: str, row: Sequence[bytes | None]) -> JobRecord | None:
-    """A job out of its hash; None if there is none, or it is not ours."""
+def _record(
+    job_id: str, row: Sequence[bytes | None], *, outcome: Outcome | None = None
+) -> JobRecord | None:
+    """A job out of its hash; None if there is none, or it is not ours. *outcome* if it is known."""
     values = dict(zip(_FIELDS, row, strict=True))
     data, status = values["data"], values["lr_status"]
     if data is None or status is None:
@@ -815,7 +820,7 @@ def _record(job_id: str, row: Sequence[bytes | None]) -> JobRecord | None:
         kind=JobKind(text.get("lr_kind", "link")),
         status=JobStatus(text["lr_status"]),
         conclusion=Conclusion(text["lr_conclusion"]) if "lr_conclusion" in text else None,
-        outcome=parse_outcome(text.get("lr_outcome", "")),
+        outcome=outcome or parse_outcome(text.get("lr_outcome", "")),
         skip_reason=text.get("lr_skip_reason", ""),
         attempts=int(text.get("lr_attempts", 0)),
         device_id=text.get("lr_device_id"),

@@ -72,16 +72,13 @@ for i = 1, head.count do
   if disposition == 'coalesced' then
     local own = call('HGET', job_key(id), 'lr_refresh_id')
     local known = false
-    for name in string.gmatch(refreshes_of(id, own), '[^,]+') do
+    for name in string.gmatch(refreshes_of(id, own, 1), '[^,]+') do
       if name == job.refresh then known = true end
     end
+    call('HINCRBY', job_key(id), 'lr_followers', 1)
     call('RPUSH', 'linkrow:followers:' .. id, job.refresh .. '\n' .. ARGV[at + 6])
     status = call('HGET', job_key(id), 'lr_status')
-    if not known then
-      each_refresh(head.account_id, job.refresh, function(refresh)
-        call('HINCRBY', refresh, 'submitted', 1)
-      end)
-    end
+    if not known then count(head.account_id, job.refresh, 'submitted', 1) end
   elseif disposition == 'replayed' then
     status = step[3] or call('HGET', job_key(id), 'lr_status') or 'queued'
   else
@@ -104,10 +101,8 @@ for i = 1, head.count do
     if job.source ~= '' and job.row ~= '' then
       call('HSET', 'linkrow:live:' .. job.source, job.row, id)
     end
-    each_refresh(head.account_id, job.refresh, function(refresh)
-      call('HINCRBY', refresh, 'submitted', 1)
-    end)
-    call('INCR', depth_key)
+    count(head.account_id, job.refresh, 'submitted', 1)
+    deepen(head.account_id, 1)
     admitted[#admitted + 1] = '{"job_id":"' .. id .. '","request":' .. ARGV[at + 4] .. '}'
     per_queue[queue] = (per_queue[queue] or 0) + 1
   end
@@ -129,4 +124,4 @@ local text = '[' .. table.concat(answer, ',') .. ']'
 if head.idempotency ~= '' then
   call('SET', record, head.fingerprint .. '|' .. text, 'EX', head.idempotency_ttl)
 end
-return { 'ok', text }
+return settled({ 'ok', text })

@@ -99,4 +99,4 @@ if #out >= terms.max then
     if call('LLEN', 'rq:queue:' .. queue) > 0 then wake(queue, 1) end
   end
 end
-return { 'ok', out, due > 0 and stamp(math.max(0, due - NOW)) or '' }
+return settled({ 'ok', out, due > 0 and stamp(math.max(0, due - NOW)) or '' })

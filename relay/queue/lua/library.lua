@@ -34,7 +34,8 @@
 -- Our fields of rq:job:<id>
 --   lr_account_id lr_source_id lr_row_id lr_refresh_id lr_kind lr_same lr_created_at
 --   lr_status lr_conclusion lr_outcome lr_skip_reason lr_checked_at lr_device_id
---   lr_lease_id lr_leased_at lr_deliveries lr_attempts lr_writeback lr_writeback_detail
+--   lr_lease_id lr_leased_at lr_deliveries lr_attempts lr_followers (their number, if any)
+--   lr_writeback lr_writeback_detail
 
 if redis.replicate_commands then redis.replicate_commands() end
 local call = redis.call
@@ -83,26 +84,46 @@ local function drop_lease(queue, id, lease, device)
   local member = id .. ':' .. lease
   local held = call('ZREM', 'linkrow:leases:' .. queue, member)
   call('ZREM', 'rq:wip:' .. queue, member)
-  call('DEL', 'rq:execution:' .. member)
-  call('ZREM', 'rq:executions:' .. id, lease)
+  call('DEL', 'rq:execution:' .. member, 'rq:executions:' .. id)
   if device and device ~= NOBODY then call('SREM', 'linkrow:held:' .. device, member) end
   return held
 end
 
-local function each_refresh(account, refreshes, visit)
+-- Counters are added up while a batch is walked and written once, by settled().
+local counted, depths = {}, {}
+
+local function count(account, refreshes, field, by)
   for refresh in string.gmatch(refreshes or '', '[^,]+') do
     local key = 'linkrow:refresh:' .. account .. ':' .. refresh
-    visit(key)
-    call('EXPIRE', key, REFRESH_TTL)
+    local fields = counted[key]
+    if not fields then fields = {}; counted[key] = fields end
+    fields[field] = (fields[field] or 0) + by
   end
 end
 
-local function refreshes_of(id, own)
+local function deepen(account, by) depths[account] = (depths[account] or 0) + by end
+
+local function settled(answer)           -- what every script that changes jobs returns
+  for key, fields in pairs(counted) do
+    for field, by in pairs(fields) do
+      if by ~= 0 then call('HINCRBY', key, field, by) end
+    end
+    call('EXPIRE', key, REFRESH_TTL)
+  end
+  for account, by in pairs(depths) do
+    local key = 'linkrow:depth:' .. account
+    if by ~= 0 and call('INCRBY', key, by) < 0 then call('SET', key, 0) end
+  end
+  return answer
+end
+
+local function refreshes_of(id, own, followers)
   local names, seen = {}, {}
   local function add(name)
     if name and name ~= '' and not seen[name] then seen[name] = true; names[#names + 1] = name end
   end
   add(own)
+  if followers == 0 then return own or '' end
   for _, follower in ipairs(call('LRANGE', 'linkrow:followers:' .. id, 0, -1)) do
     add(string.match(follower, '^([^\n]*)\n'))
   end
@@ -116,11 +137,11 @@ local function finalise(id, ending)
   local key = job_key(id)
   local job = call('HMGET', key, 'origin', 'lr_account_id', 'lr_source_id', 'lr_row_id',
     'lr_refresh_id', 'lr_lease_id', 'lr_device_id', 'data', 'lr_attempts', 'lr_created_at',
-    'lr_kind')
+    'lr_kind', 'status', 'lr_followers')
   local queue, account, source, row = job[1], job[2], job[3] or '', job[4] or ''
   if job[6] and job[6] ~= NOBODY then drop_lease(queue, id, job[6], job[7]) end
   call('ZREM', 'linkrow:expires', id)
-  call('ZREM', 'rq:scheduled:' .. queue, id)
+  if job[12] == 'scheduled' then call('ZREM', 'rq:scheduled:' .. queue, id) end
   if source ~= '' and row ~= '' and call('HGET', 'linkrow:live:' .. source, row) == id then
     call('HDEL', 'linkrow:live:' .. source, row)
   end
@@ -140,15 +161,11 @@ local function finalise(id, ending)
       'worker_name', ending.device, field, ending.result, 'execution_id', ending.lease,
       'execution_ended_at', stamp(NOW))
   end
-  if tonumber(call('GET', 'linkrow:depth:' .. account) or '0') > 0 then
-    call('DECR', 'linkrow:depth:' .. account)
-  end
-  local refreshes = refreshes_of(id, job[5])
-  each_refresh(account, refreshes, function(refresh)
-    call('HINCRBY', refresh, 'finished', 1)
-    call('HINCRBY', refresh, 'conclusion:' .. ending.conclusion, 1)
-    call('HINCRBY', refresh, 'writeback:' .. writeback, 1)
-  end)
+  deepen(account, -1)
+  local refreshes = refreshes_of(id, job[5], tonumber(job[13] or '0'))
+  count(account, refreshes, 'finished', 1)
+  count(account, refreshes, 'conclusion:' .. ending.conclusion, 1)
+  count(account, refreshes, 'writeback:' .. writeback, 1)
   if obligation ~= '' then
     local deadline = obligation == 'held' and NOW + ending.obligation_seconds or NOW
     call('HSET', 'linkrow:obligation:' .. id, 'account_id', account, 'source_id', source,
@@ -180,10 +197,8 @@ local function note_writeback(id, state, detail, device)
   if call('EXISTS', job_key(id)) == 1 then
     call('HSET', job_key(id), 'lr_writeback', state, 'lr_writeback_detail', detail)
   end
-  each_refresh(owed[1], owed[3], function(refresh)
-    call('HINCRBY', refresh, 'writeback:pending', -1)
-    call('HINCRBY', refresh, 'writeback:' .. state, 1)
-  end)
+  count(owed[1], owed[3], 'writeback:pending', -1)
+  count(owed[1], owed[3], 'writeback:' .. state, 1)
   call('XADD', 'linkrow:outcomes', '*', 'type', 'writeback', 'job_id', id, 'account_id', owed[1],
     'at', stamp(NOW), 'writeback', state, 'detail', detail, 'device_id', device)
   return true

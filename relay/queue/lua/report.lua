@@ -1,4 +1,4 @@
--- Results. ARGV: 1 terms (JSON), then seven per result:
+-- Results. ARGV: 1 terms (JSON; fields: what of an accepted job to answer), then seven per result:
 --   id, lease, status, conclusion, outcome (JSON), result (for RQ), delays ("" or "2.1,10.4")
 local terms = cjson.decode(ARGV[1])
 local out = {}
@@ -13,7 +13,6 @@ for at = 1, #ARGV - 1, 7 do
     if won == lease then state = 'duplicate' end
   elseif job[3] == terms.account_id and job[2] == lease and
       call('ZSCORE', 'linkrow:leases:' .. job[1], id .. ':' .. lease) then
-    drop_lease(job[1], id, lease, job[4])
     local attempt = call('HINCRBY', key, 'lr_attempts', 1)
     local delays, again = ARGV[at + 7], nil
     local index = 0
@@ -23,6 +22,7 @@ for at = 1, #ARGV - 1, 7 do
     end
     if again then
       state = 'retry'
+      drop_lease(job[1], id, lease, job[4])
       call('HSET', key, 'status', 'scheduled', 'lr_status', 'queued', 'lr_lease_id', NOBODY)
       call('ZADD', 'rq:scheduled:' .. job[1], NOW + again, id)
     else
@@ -33,6 +33,6 @@ for at = 1, #ARGV - 1, 7 do
         obligation_seconds = terms.obligation_seconds })
     end
   end
-  out[#out + 1] = state
+  out[#out + 1] = { state, state == 'accepted' and call('HMGET', key, unpack(terms.fields)) or {} }
 end
-return out
+return settled(out)

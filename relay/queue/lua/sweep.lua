@@ -36,4 +36,4 @@ for _, id in ipairs(call('ZRANGEBYSCORE', 'linkrow:unserved', '-inf', long_ago, 
     call('ZREM', 'linkrow:unserved', id)
   end
 end
-return { leases, expired, unserved }
+return settled({ leases, expired, unserved })

@@ -243,8 +243,10 @@ def test_rq_info_counts_what_waits_and_what_runs(world, new_link, redis_url) -> 
 def test_a_viewer_after_the_lease_ran_out_takes_nothing_away(world, new_link) -> None:
     world.admit(new_link())
     (lease,) = world.lease()
+    (seen,) = world.redis.zrange("rq:wip:links.src_a", 0, -1, withscores=True)
     world.let_leases_run_out()
 
+    assert seen[1] >= world.now + world.broker.settings.lease_seconds + 3600
     assert StartedJobRegistry(queue=world.queue()).count == 1
     assert world.report(lease).state is ReportState.ACCEPTED
 
