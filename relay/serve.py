@@ -78,6 +78,7 @@ def serve(
         "loglevel": "warning",
         "proc_name": "linkrow-relay",
     }
+    logging.getLogger("gunicorn.error").addFilter(_is_our_affair)
     if until_stdin_closes:
         threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
     _Server(lambda: _load(config), options).run()
@@ -96,6 +97,11 @@ def _load(config: Config) -> Flask:
             max_waiting=max(1, config.threads * 3 // 4),
         )
     )
+
+
+def _is_our_affair(record: logging.LogRecord) -> bool:
+    """A caller who fell asleep in mid-request (relay/listening.py) is nothing to report."""
+    return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
 def _watch_parent() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ STALL_SECONDS = 1
 THREADS = 4
 JOB = b'{"tracking_url":"https://trk.example/a"}'
 MEGABYTE = 1024 * 1024
+MASTER_KEY = b64encode(b"k" * 32).decode()  # conftest.py seals with it
 
 
 @dataclass
@@ -113,7 +115,7 @@ class Relay:
                     **{n: v for n, v in os.environ.items() if not n.startswith("LINKROW_")},
                     "LINKROW_REDIS_URL": redis_url,
                     "LINKROW_DATABASE_URL": f"sqlite:///{folder}/ledger.sqlite3",
-                    "LINKROW_MASTER_KEY": "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=",
+                    "LINKROW_MASTER_KEY": MASTER_KEY,
                     "LINKROW_THREADS": str(THREADS),
                 },
                 stdin=subprocess.PIPE,
@@ -379,6 +381,7 @@ def test_callers_who_fall_asleep_in_mid_request_hold_no_thread(
         assert relay.ask(head("GET", "/v1/jobs", signed("GET", "/v1/jobs"))).status == 200
 
     assert redis.keys("rq:job:*") == []
+    assert "Traceback" not in relay.log.read_text()
 
 
 def test_a_caller_who_hangs_up_in_mid_body_leaves_nothing(
@@ -618,3 +621,44 @@ def test_a_killed_worker_is_replaced(own_relay: Relay) -> None:
     worker.wait(10)
 
     own_relay.wait()
+
+
+@pytest.mark.parametrize(
+    ("environ", "code", "word"),
+    [
+        pytest.param({"LINKROW_MASTER_KEY": "not base64"}, 2, "bad_master_key", id="no master key"),
+        pytest.param({}, 7, "ledger_not_migrated", id="an empty ledger"),
+        pytest.param({"LINKROW_BIND": "192.0.2.1:80"}, 2, "bad_config", id="no address of ours"),
+    ],
+)
+def test_what_would_fail_every_request_is_said_before_the_first(
+    tmp_path: Path,
+    redis_url: str,
+    make_books: Callable[[str], Any],
+    environ: dict[str, str],
+    code: int,
+    word: str,
+) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.sqlite3"
+    if word != "ledger_not_migrated":
+        make_books(url).ledger.close()
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "relay.entry", "serve", "--data", tmp_path],
+        cwd=ROOT,
+        env={
+            **{n: v for n, v in os.environ.items() if not n.startswith("LINKROW_")},
+            "LINKROW_REDIS_URL": redis_url,
+            "LINKROW_DATABASE_URL": url,
+            "LINKROW_MASTER_KEY": MASTER_KEY,
+            **environ,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == code, ended.stderr
+    assert ended.stderr.strip().splitlines()[-1].endswith(f"[{word}]")
+    assert "Traceback" not in ended.stderr
