@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from relay.config import Config
+from relay.errors import BadMasterKey
 from relay.folder import lock, read_json, write_json
 from relay.ledger.ledger import Ledger, NewKey, Plan
 from relay.secret_box import SecretBox, load_master_key, make_master_key
@@ -38,13 +39,12 @@ def provision(config: Config, *, now: datetime, with_api_key: bool = True) -> Pr
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     config.data.chmod(0o700)
     with lock(config.data / "init.lock"):
-        if config.master_key is None:
-            make_master_key(config.master_key_file)
-        box = open_box(config)
         ledger = Ledger.open(config.database_url)
         try:
             ledger.migrate()
-            return _fill(config, ledger, box, now, with_api_key=with_api_key)
+            if config.master_key is None:
+                _make_master_key(config.master_key_file, ledger)
+            return _fill(config, ledger, open_box(config), now, with_api_key=with_api_key)
         finally:
             ledger.close()
 
@@ -52,6 +52,16 @@ def provision(config: Config, *, now: datetime, with_api_key: bool = True) -> Pr
 def open_box(config: Config) -> SecretBox:
     """The secret box that this relay's master key opens. Raises BadMasterKey."""
     return SecretBox(load_master_key(config.master_key, config.master_key_file))
+
+
+def _make_master_key(path: Path, ledger: Ledger) -> None:
+    """A new one opens nothing that another one sealed, so it is made for empty books only."""
+    if not path.exists() and ledger.has_secrets():
+        raise BadMasterKey(
+            f"the ledger's secrets were sealed with a master key that is not at {path}; "
+            "put it back, or set LINKROW_MASTER_KEY"
+        )
+    make_master_key(path)
 
 
 def _fill(
@@ -68,7 +78,7 @@ def _fill(
         )
     device_file = config.data / "device.json"
     device_key = None
-    if read_json(device_file) is None:
+    if not _is_known(read_json(device_file), ledger, box, now):
         device_key = ledger.add_key(
             account_id,
             kind=KeyKind.DEVICE,
@@ -93,3 +103,14 @@ def _fill(
         device_key=device_key,
         device_file=device_file,
     )
+
+
+def _is_known(
+    noted: dict[str, object] | None, ledger: Ledger, box: SecretBox, now: datetime
+) -> bool:
+    """Whether the key that was *noted* is of these books; a revoked one stays revoked."""
+    key_id = noted.get("key_id") if noted else None
+    if not isinstance(key_id, str) or not ledger.knows_key(key_id):
+        return False
+    ledger.key(key_id, box=box, now=now)  # raises BadMasterKey: better now than at every request
+    return True

@@ -271,6 +271,17 @@ class Ledger:
         with self._begin() as connection:
             return connection.execute(query).first() is not None
 
+    def knows_key(self, key_id: str) -> bool:
+        """Whether there is, or was, a key of that id."""
+        with self._begin() as connection:
+            query = sa.select(keys.c.key_id).where(keys.c.key_id == key_id)
+            return connection.execute(query).first() is not None
+
+    def has_secrets(self) -> bool:
+        """Whether a master key has sealed anything here."""
+        with self._begin() as connection:
+            return connection.execute(sa.select(key_secrets.c.id).limit(1)).first() is not None
+
     def revoke_key(self, key_id: str, *, now: datetime) -> None:
         """End a key; in force everywhere within a second."""
         with self._begin() as connection:
