@@ -157,6 +157,7 @@ _EXPIRED_REASON: Final = "no agent took the link in time; is one running that se
 _UNABLE_REASON: Final = "no agent that can do %s took the link in time"
 _SUPERSEDED_REASON: Final = "a newer check of this row replaced it"
 _CANCELED_REASON: Final = "canceled by a caller"
+_DELETED_REASON: Final = "deleted from the queue by hand"
 _UNSERVED_REASON: Final = "no agent that serves the source came back to write the row"
 
 
@@ -468,6 +469,7 @@ class Broker:
             "lost_outcome": _outcome_json(_LOST),
             "lost_result": _rq_result(_LOST),
             "expired_reason": _EXPIRED_REASON,
+            "deleted_reason": _DELETED_REASON,
             "unable_reason": _UNABLE_REASON,
             "expired_result": _return_value({"conclusion": Conclusion.JOB_EXPIRED}),
         }

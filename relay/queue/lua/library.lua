@@ -297,6 +297,16 @@ local function expire(id, terms)
     obligation = 'open' })
 end
 
+-- Somebody deleted a job that had not ended (rq empty): at least the books learn of its end.
+local function bury(id, reason)
+  call('ZREM', 'linkrow:expires', id)
+  if ended_as(id) then return end
+  call('SET', 'linkrow:done:' .. id, 'deleted canceled', 'EX', 86400)
+  call('XADD', 'linkrow:outcomes', '*', 'type', 'final', 'job_id', id, 'account_id', '',
+    'at', stamp(NOW), 'status', 'canceled', 'conclusion', 'canceled', 'outcome', '',
+    'skip_reason', reason, 'attempts', '0', 'device_id', '', 'writeback', 'none')
+end
+
 local function claim_source(source, account, device)      -- false: it is another account's
   local owner = call('GET', 'linkrow:source:' .. source)
   if owner then return owner == account end

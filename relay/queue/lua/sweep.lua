@@ -17,8 +17,10 @@ for _, queue in ipairs(terms.queues) do
 end
 for _, id in ipairs(call('ZRANGEBYSCORE', 'linkrow:expires', '-inf', NOW, 'LIMIT', 0, terms.limit)) do
   local job = call('HMGET', job_key(id), 'lr_status', 'origin', 'lr_lease_id')
-  if not job[1] or FINAL[job[1]] then
+  if FINAL[job[1]] then
     call('ZREM', 'linkrow:expires', id)
+  elseif not job[1] then
+    bury(id, terms.deleted_reason)
   elseif call('ZSCORE', 'rq:scheduled:' .. job[2], id) or
       call('ZSCORE', 'linkrow:leases:' .. job[2], id .. ':' .. (job[3] or '')) then
     call('ZADD', 'linkrow:expires', NOW + 60, id)      -- somebody has it, or it is tried again soon

@@ -371,6 +371,9 @@ def test_rq_empty_on_a_leased_job_makes_its_report_stale_and_frees_its_row(world
     world.broker.sweep()
     assert world.lease() == []
     assert world.redis.keys("linkrow:leases:*") == []
+    world.let_jobs_expire()
+    world.broker.sweep()
+    assert [ending for _, ending in world.endings()] == ["canceled", "canceled"]
     again = world.admit(new_link("r_1"), new_link("r_2")).jobs
     assert [job.disposition for job in again] == ["created", "created"]
     assert len(world.lease()) == 2
