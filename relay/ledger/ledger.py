@@ -25,6 +25,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from relay.errors import BadConfig, LedgerError, LedgerNotMigrated, LedgerUnavailable
 from relay.events import Admitted, Event, FinalEvent, SourceEvent, UnreadableEvent, WritebackEvent
 from relay.ledger.schema import (
+    OWED,
+    UNFINISHED,
     accounts,
     audit,
     devices,
@@ -444,15 +446,13 @@ class Ledger:
 
     def unfinished(self) -> Iterator[JobRecord]:
         """Every job that has not ended, oldest first."""
-        yield from self._walk(jobs.c.status.in_(_LIVE))
+        yield from self._walk(UNFINISHED)
 
     def owed(self) -> Iterator[JobRecord]:
         """Every ended job whose row is still to be written, oldest first."""
-        yield from self._walk(
-            sa.and_(jobs.c.writeback == Writeback.PENDING, jobs.c.status.not_in(_LIVE))
-        )
+        yield from self._walk(OWED)
 
-    def _walk(self, condition: sa.ColumnElement[bool]) -> Iterator[JobRecord]:
+    def _walk(self, condition: sa.TextClause) -> Iterator[JobRecord]:
         last: tuple[float, str] = (-1.0, "")
         while True:
             query = (

@@ -1,5 +1,7 @@
 """The ledger's tables. A change here is a new file in ``migrations/versions``."""
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -13,7 +15,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
+
+# What a rebuild reads of the jobs; a partial index is used only by a query with its very words.
+UNFINISHED: Final = text("conclusion IS NULL")
+OWED: Final = text("writeback = 'pending'")
 
 metadata = MetaData(
     naming_convention={
@@ -122,7 +129,11 @@ jobs = Table(
     Index(None, "account_id", "source_id", "row_id"),
     Index(None, "account_id", "refresh_id"),
     Index(None, "account_id", "status"),
-    Index(None, "writeback"),
+    Index(
+        "ix_jobs_unfinished", "created_at", "job_id",
+        sqlite_where=UNFINISHED, postgresql_where=UNFINISHED,
+    ),
+    Index("ix_jobs_owed", "created_at", "job_id", sqlite_where=OWED, postgresql_where=OWED),
 )
 
 audit = Table(

@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from relay.errors import LedgerNotMigrated, LedgerUnavailable
 from relay.events import Admitted, AdmittedJob, FinalEvent, SourceEvent
-from relay.ledger.ledger import Entry, Ledger, Plan
-from relay.ledger.schema import key_secrets, metadata
+from relay.ledger.ledger import Entry, Ledger, Plan, _alembic
+from relay.ledger.schema import OWED, UNFINISHED, key_secrets, metadata
 from relay.secret_box import SecretBox
 from wire.errors import Malformed
 from wire.models import JobRequest
@@ -267,3 +268,44 @@ def test_sqlite_does_not_lose_what_it_acknowledged(tmp_path) -> None:
     assert words == {
         "journal_mode": "wal", "synchronous": 2, "busy_timeout": 10000, "foreign_keys": 1,
     }  # fmt: skip
+
+
+def test_books_of_an_earlier_version_are_brought_up_with_what_they_hold(database_url: str) -> None:
+    old = Ledger.open(database_url)
+    with old._begin() as connection:
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    batch = admitted("r_1")
+    old.record([batch])
+    with pytest.raises(LedgerNotMigrated, match="0001"):
+        old.check_version()
+
+    old.migrate()
+
+    old.check_version()
+    assert [job.job_id for job in old.unfinished()] == ids_of(batch)
+    old.close()
+
+
+@pytest.mark.parametrize(
+    ("condition", "index"), [(UNFINISHED, "ix_jobs_unfinished"), (OWED, "ix_jobs_owed")]
+)
+def test_a_rebuild_reads_no_more_than_it_needs(tmp_path, condition, index: str) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    ledger.migrate()
+    asked: list[tuple[str, object]] = []
+
+    def note(connection, cursor, statement, parameters, context, executemany) -> None:
+        asked.append((statement, parameters))
+
+    sa.event.listen(ledger._engine, "before_cursor_execute", note)
+    list(ledger._walk(condition))
+    sa.event.remove(ledger._engine, "before_cursor_execute", note)
+
+    with ledger._begin() as connection:
+        statement, parameters = asked[0]
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    ledger.close()
+    assert len(plan) == 1, "no sorting"
+    assert f"USING INDEX {index}" in plan[0][3]
