@@ -166,6 +166,8 @@ class Resolver:
             line=self._transport.open(),
             left=self._limits.total_seconds,
         )
+        if task.key in self._walks:  # leased anew: the older walk is nobody's
+            self.cancel(task.key)
         self._walks[task.key] = walk
         self._by_line[walk.line] = walk
         self._visit(walk, link)
@@ -173,7 +175,9 @@ class Resolver:
     def _visit(self, walk: _Walk, link: Link) -> None:
         """Go to *link* if policy lets us, when its host has a turn."""
         walk.link = link
-        verdict = judge(link.href, profile="agent", allow=self._allow, max_length=urls.MAX_LENGTH)
+        # After its host a parsed link may have a backslash; to everyone it is a letter like others.
+        href = link.href.replace("\\", "%5C")
+        verdict = judge(href, profile="agent", allow=self._allow, max_length=urls.MAX_LENGTH)
         if not verdict.ok:
             self._fail(walk, word_for(verdict.reason), target=link.href)
             return
@@ -277,7 +281,8 @@ class Resolver:
             )
             return
         link = urls.parse(url)
-        if walk.link.scheme == "https" and link.scheme == "http":
+        is_downgrade = walk.link.scheme == "https" and link.scheme == "http"
+        if is_downgrade and "downgrade" not in walk.flags:
             walk.flags.append("downgrade")
         walk.kind = kind
         self._visit(walk, link)

@@ -62,6 +62,8 @@ class Exchange:
     ms: int = 0
     word: str = ""
     refused: str = ""  # the address that was not connected to
+    is_passed_over: bool = False  # an address was skipped,
+    is_socket_open: bool = False  # and one was tried
     header_bytes: int = 0
     body_bytes: int = 0
     is_head_complete: bool = False
@@ -86,6 +88,8 @@ class Line:
     def __init__(self, transport: "Transport") -> None:
         self.transport = transport
         self.exchange: Exchange | None = None
+        self.has_secure_cookies = False
+        self._set_aside: list[str] = []
         self.curl: Any = pycurl.Curl()
         curl = self.curl
         curl.setopt(pycurl.NOSIGNAL, 1)
@@ -105,7 +109,29 @@ class Line:
 
     def cookies(self) -> frozenset[str]:
         """The jar's content, to tell one state from another."""
-        return frozenset(self.curl.getinfo(pycurl.INFO_COOKIELIST))
+        return frozenset(self.curl.getinfo(pycurl.INFO_COOKIELIST)).union(self._set_aside)
+
+    def forget_cookies(self) -> None:
+        """Empty the jar."""
+        self.curl.setopt(pycurl.COOKIELIST, "ALL")
+        self._set_aside.clear()
+        self.has_secure_cookies = False
+
+    def keep_secure_cookies(self, url: str) -> None:
+        """Hold Secure cookies back while *url* is plain http (RFC 6265 5.4).
+
+        libcurl does so itself, save for hosts that are this machine.
+        """
+        if url.startswith("https:"):
+            jar, self._set_aside = self._set_aside, []
+        else:
+            jar, held = [], self.curl.getinfo(pycurl.INFO_COOKIELIST)
+            for cookie in held:
+                is_secure = cookie.split("\t")[3] == "TRUE"
+                (self._set_aside if is_secure else jar).append(cookie)
+            self.curl.setopt(pycurl.COOKIELIST, "ALL")
+        for cookie in jar:
+            self.curl.setopt(pycurl.COOKIELIST, cookie)
 
     def _on_header(self, line: bytes) -> int | None:
         exchange = self.exchange
@@ -128,7 +154,10 @@ class Line:
             return None
         if not exchange.is_head_complete:
             name, _, value = line.partition(b":")
-            exchange.headers.append((name.decode("latin-1").strip().lower(), _without_end(value)))
+            heading = name.decode("latin-1").strip().lower()
+            exchange.headers.append((heading, _without_end(value)))
+            if heading == "set-cookie" and b"secure" in value.lower():
+                self.has_secure_cookies = True
         return None
 
     def _on_body(self, block: bytes) -> int:
@@ -152,8 +181,14 @@ class Line:
             # libcurl would try the next address of the name: a name that leads here is refused.
             if verdict:
                 exchange.refused = ip
+            exchange.is_passed_over = True
             return pycurl.SOCKET_BAD
-        return _Handed(socket.socket(family, kind, protocol))
+        try:
+            opened = socket.socket(family, kind, protocol)
+        except OSError:  # no IPv6 here, or no descriptor left: the next address may do
+            return pycurl.SOCKET_BAD
+        exchange.is_socket_open = True
+        return _Handed(opened)
 
 
 class _Handed:
@@ -207,7 +242,7 @@ class Transport:
         """A line with an empty cookie jar."""
         if self._idle:
             line = self._idle.pop()
-            line.curl.setopt(pycurl.COOKIELIST, "ALL")
+            line.forget_cookies()
             return line
         return Line(self)
 
@@ -224,6 +259,8 @@ class Transport:
         """Begin *exchange*, bounded by its seconds."""
         line.exchange = exchange
         curl = line.curl
+        if line.has_secure_cookies:
+            line.keep_secure_cookies(exchange.url)
         curl.setopt(pycurl.URL, exchange.url)
         milliseconds = max(1, int(exchange.seconds * 1000))
         curl.setopt(pycurl.TIMEOUT_MS, milliseconds)
@@ -302,7 +339,8 @@ class Transport:
         assert exchange is not None
         exchange.ms = int(curl.getinfo(pycurl.TOTAL_TIME) * 1000)
         exchange.ip = curl.getinfo(pycurl.PRIMARY_IP) or None
-        if exchange.refused:
+        is_none_allowed = exchange.is_passed_over and not exchange.is_socket_open
+        if exchange.refused or (is_none_allowed and code == pycurl.E_COULDNT_CONNECT):
             exchange.word = "blocked_address"
             exchange.ip = None
         elif not exchange.word and not exchange.is_head_complete:
