@@ -152,7 +152,11 @@ class EmbeddedRedis:
             while True:
                 try:
                     client.ping()
-                except redis_py.exceptions.RedisError:  # not up yet, or still reading its data
+                except redis_py.exceptions.BusyLoadingError:
+                    # It lives and reads its data, however much that is.
+                    until = self._clock() + _START_SECONDS
+                    self._sleep(0.1)
+                except redis_py.exceptions.RedisError:  # not up yet
                     if self._process.poll() is not None:
                         raise RedisNotStarted(_last_line(self._log), self._log) from None
                     if self._clock() > until:
