@@ -130,8 +130,11 @@ jobs = Table(
     Index(None, "account_id", "refresh_id"),
     Index(None, "account_id", "status"),
     Index(
-        "ix_jobs_unfinished", "created_at", "job_id",
-        sqlite_where=UNFINISHED, postgresql_where=UNFINISHED,
+        "ix_jobs_unfinished",
+        "created_at",
+        "job_id",
+        sqlite_where=UNFINISHED,
+        postgresql_where=UNFINISHED,
     ),
     Index("ix_jobs_owed", "created_at", "job_id", sqlite_where=OWED, postgresql_where=OWED),
 )
