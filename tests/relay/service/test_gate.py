@@ -18,6 +18,7 @@ from relay.gate import (
     verify,
 )
 from relay.refusals import Refusal
+from wire import signing
 from wire.models import LeaseRequest, ResultsRequest
 from wire.signing import (
     IDEMPOTENCY_HEADER,
@@ -126,6 +127,28 @@ def test_the_secret_that_unknown_keys_are_measured_with_opens_nothing(seconds: i
 
     assert judged(came, secrets=None) == "unauthorized"
     assert judged(came, secrets=()) == "unauthorized"
+
+
+def test_an_unknown_key_costs_as_many_signatures_as_a_known_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+    really = signing.signature
+
+    def counted(secret: str, message: bytes) -> str:
+        made.append(secret)
+        return really(secret, message)
+
+    came = arrival(secret="lrs_wrong")
+    monkeypatch.setattr(signing, "signature", counted)
+
+    costs = []
+    for secrets in (None, (CREDENTIALS.secret,)):
+        made.clear()
+        assert judged(came, secrets=secrets) == "unauthorized"
+        costs.append(len(made))
+
+    assert costs == [1, 1]
 
 
 def test_each_live_secret_of_a_key_is_good() -> None:
