@@ -507,7 +507,7 @@ class _Rows:
         self._last_checked = at.get("last_checked")
 
     def row(self, number: int, raw: str) -> Row | None:
-        """One row; None for a blank line."""
+        """One row; None for a blank line, and for one of nothing but delimiters."""
         record = split(raw, self._delimiter)
         if record.is_blank:
             return None
@@ -516,6 +516,8 @@ class _Rows:
         found = [cells[index] for index in self._at]
         if '"' in raw:
             found = [value(cell) for cell in found]
+        if not any(found) and not any(value(cell).strip() for cell in record.cells):
+            return None
         fault = "" if raw.isascii() else _mend(found)
         (row_id, link, offer_name, expected, mode, status, final_url, conclusion, checked) = found
         return Row(

@@ -57,9 +57,9 @@ class Tell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
-    """This row is not checked and nothing is written; None is a row without any content."""
+    """This row is not checked and nothing is written."""
 
-    conclusion: Conclusion | None
+    conclusion: Conclusion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +76,6 @@ def judge_row(row: Row, terms: Terms, *, is_duplicate: bool) -> Check | Tell | L
     """What is to happen with *row*. A pause outlives everything else that may be wrong."""
     if row.fault:
         return Tell(conclusion=Conclusion.INVALID_URL, sentence=f"this row is {row.fault}")
-    if not (row.tracking_url or row.row_id or row.offer_name or row.expected_domain):
-        return Leave(conclusion=None)
     if _is_paused(row):
         return Tell(
             conclusion=Conclusion.PAUSED_BY_OPERATOR,
@@ -150,7 +148,7 @@ def _first_fault(error: ValidationError) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What intake found: *rows* with any content, *to_check* of them, the rest by conclusion."""
+    """What intake found: *rows*, *to_check* of them, the rest by conclusion."""
 
     rows: int = 0
     to_check: int = 0
@@ -182,9 +180,7 @@ class _Intake:
         verdict = judge_row(row, self._terms, is_duplicate=row.row_id in self._twice)
         cells: dict[str, str | bool] = {}
         match verdict:
-            case Leave(conclusion=None):
-                return None
-            case Leave(conclusion=conclusion) if conclusion is not None:
+            case Leave(conclusion=conclusion):
                 tally.left[conclusion] += 1
             case Tell() as told:
                 tally.told[told.conclusion] += 1

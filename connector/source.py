@@ -20,6 +20,8 @@ Cells = Mapping[str, Cell]
 class Row:
     """One row as its owner left it; columns that are missing read as blank.
 
+    A line without any content is no row.
+
     *where* is for people ("line 12"), never for finding the row again. *fault* is empty, or says
     why the row's text cannot be trusted ("not valid UTF-8"); the other fields then hold what could
     be read.

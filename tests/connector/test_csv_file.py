@@ -740,3 +740,9 @@ def test_whatever_the_file_every_other_byte_stays(
     text = source.path.read_bytes().decode()
     pieces = [text[start : start + block] for start in range(0, len(text), block)]
     assert "".join(record.text(",") for record in records(pieces, ",")) == text
+
+
+def test_a_line_of_nothing_but_delimiters_is_no_row_and_one_with_a_note_is(tmp_path: Path) -> None:
+    source = file(tmp_path, f'tracking_url,note\n,\n"",""\n,a note\n{LINK},\n')
+
+    assert [row.where for row in rows_of(source)] == ["row 4", "row 5"]

@@ -96,10 +96,6 @@ def test_a_private_link_is_the_agents_to_judge() -> None:
     assert isinstance(verdict, Check)
 
 
-def test_a_row_without_content_is_no_row() -> None:
-    assert judge_row(row("", ""), TERMS, is_duplicate=False) == Leave(conclusion=None)
-
-
 @pytest.mark.parametrize(
     ("left", "is_fresh"),
     [
