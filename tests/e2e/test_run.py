@@ -1,5 +1,6 @@
 """`linkrow run`: a CSV goes in, every link is resolved, every row comes back."""
 
+import csv
 import json
 import signal
 import socket
@@ -290,6 +291,59 @@ def test_a_private_link_is_not_fetched_unless_allowed(linkrow, site, table) -> N
     ]
     assert all(table.column("error"))
     assert not site.seen
+
+
+def test_rows_that_cannot_be_checked_are_told_why_and_the_others_are_checked(
+    linkrow, site, tmp_path: Path
+) -> None:
+    file = tmp_path / "links.csv"
+    lines = [
+        "row_id,offer_name,tracking_url",
+        f"twin,a,{site.url}/fast/1",
+        f"twin,b,{site.url}/fast/2",
+        "blank,c,",
+        "relative,d,/go/1",
+        f"good,Größe,{site.url}/fast/3",
+    ]
+    spoilt = b"spoilt,\xff\xfe\xff,https://a.example/\n"
+    file.write_bytes("\n".join(lines).encode() + b"\n" + spoilt)
+
+    done = linkrow("run", file, "--json", *LOOPBACK)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["by_conclusion"] == {
+        "valid": 1,
+        "invalid_url": 3,
+        "duplicate_row_id": 2,
+    }
+    text = file.read_bytes().decode("utf-8", "surrogateescape")
+    rows = {row["offer_name"]: row for row in csv.DictReader(text.splitlines())}
+    for name in "ab":
+        assert rows[name]["check_status"] == "skipped"
+        assert "twin" in rows[name]["skip_reason"]
+        assert rows[name]["error"] == ""
+    assert rows["c"]["error"] == "the link is blank"
+    assert "https://" in rows["d"]["error"]
+    assert rows["Größe"]["conclusion"] == "valid"
+    assert "not valid text" in rows["\udcff\udcfe\udcff"]["error"]
+    assert spoilt.rstrip(b"\n") in file.read_bytes()
+    assert site.seen["/fast/3"] == 1
+    assert not site.seen["/fast/1"]
+
+
+def test_a_given_redis_and_a_given_postgresql_serve_as_well(
+    linkrow, site, table, home: Path, running, redis, redis_url: str, postgres_url: str
+) -> None:
+    table.fill([f"{site.url}/fast/{n}" for n in range(20)])
+    given = {"LINKROW_REDIS_URL": redis_url, "LINKROW_DATABASE_URL": postgres_url}
+
+    done = linkrow("run", table.path, "--json", *LOOPBACK, **given)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert table.column("conclusion") == ["valid"] * 20
+    assert redis.exists("linkrow:epoch")
+    assert not running(home, "redis-server")
+    assert not (home / "relay" / "ledger.sqlite3").exists()
 
 
 def set_plan(home: Path, **limits: int | None) -> None:
