@@ -33,7 +33,7 @@ from relay.provision import provision
 from relay.queue.errors import QueueError
 from relay.recorder import Recorder
 from relay.serve import serve as serve_http
-from relay.services import services
+from relay.services import check_redis, services
 from relay.supervise import Supervisor
 
 
@@ -124,6 +124,7 @@ def up(data: Path | None, bind: str | None, while_used: Path | None) -> None:
     _log_to_stderr()
     with _errors_as_lines(), _stopping() as stop:
         config = Config.from_env(os.environ, data=data, bind=bind)
+        check_redis(config)
         provision(config, now=datetime.now(UTC), with_api_key=False)
         Supervisor(config=config, environ=os.environ, stop=stop, while_used=while_used).run()
 

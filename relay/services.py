@@ -29,6 +29,20 @@ def connect(url: str) -> "redis_py.Redis":
     )
 
 
+def check_redis(config: Config) -> None:
+    """Return when the Redis that *config* names keeps jobs; a private one always does.
+
+    Raises RedisUnsafe with the cure, or RedisUnavailable.
+    """
+    if config.redis_url is None:
+        return
+    redis = connect(config.redis_url)
+    try:
+        Broker(redis, settings=config.queue).check(allow_unsafe=config.allow_unsafe_redis)
+    finally:
+        redis.close()
+
+
 @contextmanager
 def services(config: Config) -> Iterator[Services]:
     """Open them, close them. *config* must name a Redis. Raises BadMasterKey."""

@@ -189,6 +189,9 @@ def test_it_stops_once_nobody_uses_it(up, data: Path, tmp_path: Path) -> None:
             id="a database that is not there",
         ),
         pytest.param(
+            {"LINKROW_REDIS_URL": "redis://127.0.0.1:1"}, 4, "Redis", id="a Redis that is not there"
+        ),
+        pytest.param(
             {"PATH": "/nonexistent", "PYTHONPATH": "{no_redis}"}, 4, "redis-server", id="no Redis"
         ),
     ],
@@ -220,3 +223,24 @@ def test_the_books_are_written_before_it_stops(up, data: Path) -> None:
     books.close()
     # An API key is made by init, whose output somebody reads.
     assert keys == [(device["key_id"], "device")]
+
+
+def test_a_given_redis_that_may_forget_jobs_is_refused_at_once_with_the_cure(
+    up, redis_binary: str, tmp_path: Path, short_tmp: Path
+) -> None:
+    socket = short_tmp / "forgetful.sock"
+    forgetful = subprocess.Popen(
+        [redis_binary, "--port", "0", "--unixsocket", str(socket), "--save", "",
+         "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    eventually(socket.exists)
+
+    relay = up(LINKROW_REDIS_URL=f"unix://{socket}")
+    _, errors = relay.process.communicate(timeout=40)
+    forgetful.kill()
+    forgetful.wait()
+
+    assert relay.process.returncode == 4
+    assert "appendonly yes" in errors.splitlines()[-1]
+    assert "LINKROW_ALLOW_UNSAFE_REDIS" in errors.splitlines()[-1]
