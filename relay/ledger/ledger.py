@@ -47,6 +47,7 @@ from wire.vocab import Conclusion, JobKind, JobStatus, KeyKind, Scope, Writeback
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LIVE: Final = (JobStatus.QUEUED, JobStatus.RUNNING)
 _PAGE: Final = 1000
+_PATIENCE_SECONDS: Final = 5
 MAX_LIVE_SECRETS: Final = 3
 
 
@@ -118,7 +119,14 @@ class Ledger:
                 engine = sa.create_engine(url, connect_args={"timeout": 10})
                 sa.event.listen(engine, "connect", _set_up_sqlite)
             else:
-                engine = sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+                engine = sa.create_engine(
+                    url,
+                    pool_pre_ping=True,
+                    pool_size=5,
+                    max_overflow=10,
+                    pool_timeout=_PATIENCE_SECONDS,
+                    connect_args=_postgres_patience(url),
+                )
         except ModuleNotFoundError as error:
             raise BadConfig(
                 [f"{error.name} is not installed; pip install 'linkrow[postgres]' for PostgreSQL"]
@@ -143,6 +151,8 @@ class Ledger:
         """Bring the tables up to this version; two that do it at once wait for each other."""
         with self._begin() as connection:
             if connection.dialect.name == "postgresql":
+                # A migration may wait for its turn; a request may not.
+                connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7512684)"))
             else:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -486,6 +496,20 @@ class Ledger:
             ) from error
         except SQLAlchemyError as error:
             raise LedgerError(f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _postgres_patience(url: str) -> dict[str, object]:
+    """How long a PostgreSQL may make us wait, where *url* does not say so itself.
+
+    One that is gone refuses at once; one that accepts and never greets, or whose table somebody
+    holds locked, would otherwise keep a request for as long as it likes.
+    """
+    usual: dict[str, object] = {
+        "connect_timeout": _PATIENCE_SECONDS,
+        "options": f"-c lock_timeout={_PATIENCE_SECONDS}s",
+    }
+    said = sa.make_url(url).query
+    return {name: value for name, value in usual.items() if name not in said}
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:
