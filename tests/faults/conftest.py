@@ -13,19 +13,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import redis as redis_py
 
 from connector.relay_client import Patience, RelayClient
+from relay.events import STREAM
+from relay.ledger.ledger import Ledger
+from relay.provision import DEVICE_SCOPES
+from relay.secret_box import SecretBox, load_master_key
 from tests.faults.fault_proxy import FaultProxy
 from wire.models import JobAnswer, JobRequest
 from wire.signing import Credentials
-from wire.vocab import Writeback
+from wire.vocab import KeyKind, Writeback
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 3
@@ -147,15 +153,49 @@ class Relay:
     def job(self, job_id: str) -> JobAnswer:
         return self.client.job(job_id)
 
-    def events(self, job_id: str) -> list[str]:
-        """The kinds of what the books heard of a job: one row, and how it stands."""
-        with closing(
-            sqlite3.connect(f"file:{self.home / 'relay' / 'ledger.sqlite3'}?mode=ro", uri=True)
-        ) as books:
-            return [
-                status
-                for (status,) in books.execute("SELECT status FROM jobs WHERE job_id = ?", [job_id])
-            ]
+    def books(self, job_id: str) -> tuple[str, str, str] | None:
+        """How a job stands in the ledger: status, final URL, writeback."""
+        path = self.home / "relay" / "ledger.sqlite3"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as books:
+            return books.execute(
+                "SELECT status, final_url, writeback FROM jobs WHERE job_id = ?", [job_id]
+            ).fetchone()
+
+    def finals(self, job_id: str) -> int:
+        """How many endings the stream holds of a job; only while the recorder is held."""
+        return sum(
+            entry[b"type"] == b"final" and entry[b"job_id"] == job_id.encode()
+            for _, entry in self.redis.xrange(STREAM)
+        )
+
+    def rows_charged(self) -> int:
+        """How many rows all quotas of all days have counted."""
+        return sum(int(self.redis.get(key)) for key in self.redis.keys("linkrow:quota:*"))
+
+    def recorder(self) -> psutil.Process:
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            if "recorder" in child.cmdline():
+                return child
+        raise AssertionError("no recorder")
+
+    def add_device(self) -> Credentials:
+        """The key of one more machine."""
+        data = self.home / "relay"
+        ledger = Ledger.open(f"sqlite:///{data / 'ledger.sqlite3'}")
+        try:
+            account = ledger.first_account()
+            assert account
+            made = ledger.add_key(
+                account,
+                kind=KeyKind.DEVICE,
+                scopes=DEVICE_SCOPES,
+                name="another machine",
+                box=SecretBox(load_master_key(None, data / "master.key")),
+                now=datetime.now(UTC),
+            )
+        finally:
+            ledger.close()
+        return Credentials(key_id=made.key_id, secret=made.secret)
 
     def close(self) -> None:
         self.client.close()
@@ -170,6 +210,20 @@ def relay() -> Iterator[Relay]:
         relay = Relay(Path(folder))
         yield relay
         relay.close()
+
+
+@pytest.fixture
+def held_recorder(relay: Relay) -> Iterator[None]:
+    """The stream keeps everything that happens, to be counted, until the test is over."""
+    recorder = relay.recorder()
+    recorder.suspend()
+    yield
+    recorder.resume()
+
+
+@pytest.fixture(scope="module")
+def other_device(relay: Relay) -> Credentials:
+    return relay.add_device()
 
 
 @pytest.fixture
@@ -279,7 +333,12 @@ def start(relay: Relay, proxy: FaultProxy, tmp_path: Path) -> Iterator[Callable[
     started: list[AgentProcess] = []
 
     def begin(
-        table: Table, *, name: str = "one", command: str = "run", home: Path | None = None
+        table: Table,
+        *,
+        name: str = "one",
+        home: Path | None = None,
+        by: FaultProxy = proxy,
+        key: Credentials = relay.credentials,
     ) -> AgentProcess:
         with (
             (tmp_path / f"{name}.events").open("ab") as events,
@@ -287,16 +346,16 @@ def start(relay: Relay, proxy: FaultProxy, tmp_path: Path) -> Iterator[Callable[
         ):
             process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "agent.cli", command, "--quiet", "--events"),
-                    *("--relay", proxy.url, "--home", str(home or tmp_path / name)),
+                    *(sys.executable, "-m", "agent.cli", "run", "--quiet", "--events"),
+                    *("--relay", by.url, "--home", str(home or tmp_path / name)),
                     *("--file", str(table.path), "--source-id", table.source_id),
                     *("--allow-private", "127.0.0.0/8"),
                 ],
                 cwd=ROOT,
                 env=relay.environ
                 | {
-                    "LINKROW_DEVICE_KEY": relay.credentials.key_id,
-                    "LINKROW_DEVICE_SECRET": relay.credentials.secret,
+                    "LINKROW_DEVICE_KEY": key.key_id,
+                    "LINKROW_DEVICE_SECRET": key.secret,
                 },
                 stdout=events,
                 stderr=log,
