@@ -1,0 +1,202 @@
+"""No room in Redis, for the spool or for the file; and a spool that was torn."""
+
+import os
+import secrets
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from connector.relay_client import Patience, Refused, RelayClient
+from wire.models import JobRequest
+
+pytestmark = pytest.mark.processes
+RESULTS = "/v1/agent/results"
+SPOOL_UNUSABLE = 6
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A file system of a megabyte, and how to fill it to the last page and free it again."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], check=False, capture_output=True
+    )
+    if made.returncode:
+        pytest.skip("this machine lets nobody mount")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+class SmallDisk:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._filler = folder / "filler"
+
+    def fill(self) -> None:
+        with self._filler.open("ab", buffering=0) as filler:
+            try:
+                while filler.write(b"x" * 4096):
+                    pass
+            except OSError:
+                return
+
+    def free(self) -> None:
+        self._filler.unlink()
+
+
+def test_a_full_redis_refuses_work_over_http_takes_results_and_recovers(
+    relay, through, site, table, start, eventually
+):
+    slow = table([f"{site.url}/slow/{n}" for n in range(5)])
+    agent = start(slow)
+    eventually(lambda: site.visits("/slow/") >= 5, what="links are in the air")
+    more = [
+        JobRequest(tracking_url=f"https://t.example/{n}", source_id="src_full", row_id=f"r_{n}")
+        for n in range(500)
+    ]
+    key = secrets.token_hex(8)
+    impatient = RelayClient(relay.url, relay.credentials, patience=Patience(attempts=1))
+    relay.redis.config_set("maxmemory", relay.redis.info("memory")["used_memory"] - 100_000)
+    try:
+        with pytest.raises(Refused) as refused:
+            impatient.submit(more, idempotency_key=key)
+        site.gate.set()
+        eventually(slow.is_written, what="what ran is written")
+    finally:
+        relay.redis.config_set("maxmemory", 0)
+        impatient.close()
+
+    assert (refused.value.status, refused.value.code) == (503, "redis_unavailable")
+    assert not refused.value.permanent
+    slow.assert_right()
+    assert agent.end() == 0
+    assert len(through.submit(more, idempotency_key=key).jobs) == 500
+
+
+def test_a_full_disk_for_the_spool_is_said_loses_nothing_and_passes(
+    relay, small_disk, site, table, start, eventually
+):
+    slow = table([f"{site.url}/slow/{n}" for n in range(30)])
+    agent = start(slow, home=small_disk.folder)
+    eventually(lambda: site.visits("/slow/") >= 30, what="links are in the air")
+    small_disk.fill()
+    site.gate.set()
+    eventually(lambda: bool(agent.said("disk_full")), what="the agent says so")
+
+    assert "make room on that disk" in agent.said("disk_full")[0]["detail"]
+    assert "make room on that disk" in agent.log
+    small_disk.free()
+    eventually(slow.is_written, what="every row is written")
+
+    assert agent.end() == 0
+    slow.assert_right()
+    assert "Traceback" not in agent.log
+
+
+def test_an_agent_killed_while_its_spool_was_full_costs_no_row(
+    relay, small_disk, site, table, start, eventually
+):
+    slow = table([f"{site.url}/slow/{n}" for n in range(30)])
+    agent = start(slow, home=small_disk.folder)
+    eventually(lambda: site.visits("/slow/") >= 30, what="links are in the air")
+    small_disk.fill()
+    site.gate.set()
+    eventually(lambda: bool(agent.said("disk_full")), what="the agent says so")
+    agent.kill()
+
+    small_disk.free()
+    again = start(slow, name="again", home=small_disk.folder)
+    eventually(slow.is_written, what="every row is written")
+
+    assert again.end() == 0
+    slow.assert_right()
+
+
+def test_a_full_disk_for_the_file_leaves_it_whole_and_is_waited_for(
+    relay, small_disk, site, table, start, eventually
+):
+    slow = table([f"{site.url}/slow/{n}" for n in range(30)], path=small_disk.folder / "links.csv")
+    before = slow.path.read_bytes()
+    agent = start(slow)
+    eventually(lambda: site.visits("/slow/") >= 30, what="links are in the air")
+    small_disk.fill()
+    site.gate.set()
+    eventually(
+        lambda: all(relay.job(job).status == "done" for job in slow.jobs), what="all are resolved"
+    )
+    stopped = agent.end()
+
+    assert stopped == 3  # unfinished, and it says so
+    assert slow.path.read_bytes() == before
+    assert sorted(each.name for each in small_disk.folder.iterdir() if each.suffix == ".tmp") == []
+    again = start(slow)
+    small_disk.free()
+    eventually(slow.is_written, what="every row is written")
+
+    assert again.end() == 0
+    slow.assert_right()
+    assert "Traceback" not in agent.log
+    assert site.visits("/slow/") == 30
+
+
+def _overwrite(spool: Path) -> None:
+    for path in (spool, spool.with_name(spool.name + "-wal")):
+        path.write_bytes(os.urandom(max(path.stat().st_size, 4096)))
+
+
+def _overwrite_middle(spool: Path) -> None:
+    spool.with_name(spool.name + "-wal").unlink()
+    spool.write_bytes(spool.read_bytes()[:100] + os.urandom(8092))
+
+
+@pytest.mark.parametrize("tear", [_overwrite, _overwrite_middle])
+def test_a_torn_spool_is_said_in_a_sentence_kept_and_costs_no_row(
+    relay, proxy, site, table, start, eventually, tmp_path, tear
+):
+    fast = table([f"{site.url}/fast/{n}" for n in range(5)])
+    proxy.lose_request(RESULTS, times=10_000)
+    first = start(fast)
+    eventually(lambda: len(first.said("resolved")) == 5, what="its results are on its disk")
+    first.kill()
+    proxy.heal()
+    (spool,) = (tmp_path / "one").rglob("*.sqlite3")
+    tear(spool)
+    torn = spool.read_bytes()
+
+    refused = start(fast, name="one")
+    assert refused.process.wait(80) == SPOOL_UNUSABLE
+    assert "is no usable spool" in refused.log
+    assert "move it away and start again" in refused.log
+    assert "Traceback" not in refused.log
+    assert spool.read_bytes() == torn
+
+    for path in spool.parent.glob(spool.name + "*"):
+        path.rename(tmp_path / path.name)
+    again = start(fast)
+    eventually(fast.is_written, what="every row is written")
+    assert again.end() == 0
+    fast.assert_right()
+
+
+def test_a_spool_cut_short_costs_a_second_walk_and_no_row(
+    relay, proxy, site, table, start, eventually, tmp_path
+):
+    fast = table([f"{site.url}/fast/{n}" for n in range(5)])
+    proxy.lose_request(RESULTS, times=10_000)
+    first = start(fast)
+    eventually(lambda: len(first.said("resolved")) == 5, what="its results are on its disk")
+    first.kill()
+    proxy.heal()
+    (log,) = (tmp_path / "one").rglob("*.sqlite3-wal")
+    os.truncate(log, log.stat().st_size // 2)
+
+    again = start(fast)
+    eventually(fast.is_written, what="every row is written")
+
+    assert again.end() == 0
+    fast.assert_right()
+    assert "Traceback" not in again.log
