@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help run test check format clean
+.PHONY: help run test bench check format clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -23,6 +23,9 @@ test: $(STAMP)-dev ## Install, then check formatting, types and promises
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -n 2 $(ARGS)
+
+bench: $(STAMP)-dev ## Measure against curl, pycurl and requests (ONLY=resolve REPEAT=3 QUICK=1)
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(QUICK),--quick)
 
 check: test ## The same as test
 
