@@ -1,4 +1,4 @@
-"""The docs name what there is: commands, exit codes, errors, settings, conclusions."""
+"""The docs name what there is: commands, errors, settings, conclusions, columns."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from agent.cli import main as agent_command
 from connector.cli import main as linkrow_command
 from relay.cli import main as relay_command
 from wire.problems import PROBLEMS
-from wire.vocab import Conclusion, Writeback
+from wire.vocab import ROW_COLUMNS, TOOL_COLUMNS, Conclusion, Writeback
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -64,6 +64,26 @@ def test_the_table_of_errors_is_the_table_of_the_code() -> None:
 def test_every_word_of_the_vocabulary_is_explained(word: str) -> None:
     if word != Writeback.NONE:
         assert f"`{word}`" in text("concepts.md")
+
+
+def test_the_docs_say_retry_where_the_code_does() -> None:
+    rows = re.findall(r"^\| `([a-z_]+)` \| \d+ \| ([a-z ]+) \|", text("errors.md"), re.MULTILINE)
+
+    assert {code: word == "yes" for code, word in rows} == {
+        code: problem.retry for code, problem in PROBLEMS.items()
+    }
+
+
+@pytest.mark.parametrize("column", [*ROW_COLUMNS, *TOOL_COLUMNS])
+def test_every_column_of_ours_is_explained(column: str) -> None:
+    assert f"`{column}`" in text("csv.md")
+
+
+@pytest.mark.parametrize("name", ["links.csv", "example.csv"])
+def test_a_template_has_every_row_column_in_order(name: str) -> None:
+    template = (ROOT / "sheet_templates" / name).read_text("utf-8")
+
+    assert template.splitlines()[0].split(",") == list(ROW_COLUMNS)
 
 
 def test_every_setting_stands_in_the_docs() -> None:
