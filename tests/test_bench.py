@@ -10,7 +10,7 @@ import psutil
 import pytest
 import requests
 
-from bench import frame
+from bench import frame, report
 from bench.farm import Farm, find_nginx
 from tests.conftest import absent
 
@@ -57,6 +57,32 @@ def test_rates_count_the_work_and_ratios_are_taken_round_by_round():
     assert found["ratios"] == [
         {"yardstick": "theirs", "aim": 30.0, "median": 10, "min": 5, "max": 20}
     ]
+
+
+def found(ratio: float) -> dict:
+    spread = {"median": ratio, "min": ratio, "max": ratio}
+    rate = {"median": 10.0, "min": 9.0, "max": 11.0}
+    who = {"name": "ours", "count": 1, "per_second": rate, "cpu_us_each": 5.0, "peak_mb": 7.0}
+    line = {"name": "x", "title": "some work", "contestants": [who]}
+    return {
+        "measured_at": "2026-01-01T00:00:00Z",
+        "machine": "a machine",
+        "is_quick": False,
+        "repeat": 1,
+        "lines": [line | {"ratios": [{"yardstick": "theirs", "aim": 0.8, **spread}]}],
+    }
+
+
+@pytest.mark.parametrize(("ratio", "word"), [(0.8, "met"), (0.79, "**not met**")])
+def test_the_report_says_whether_an_aim_is_met(ratio, word):
+    assert f"| theirs | {ratio:.2f} ({ratio:.2f}-{ratio:.2f}) | 0.8 | {word} |" in report.page(
+        found(ratio)
+    )
+
+
+def test_the_report_of_a_smoke_test_says_that_it_means_nothing():
+    assert "mean nothing" in report.page(found(1.0) | {"is_quick": True})
+    assert "mean nothing" not in report.page(found(1.0))
 
 
 @pytest.fixture
