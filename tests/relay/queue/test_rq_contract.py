@@ -5,20 +5,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
-from rq import Queue, SimpleWorker
+from rq import Queue, SimpleWorker, Worker
 from rq.job import Job
 from rq.registry import StartedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from relay.queue.broker import FUNCTION, encode_data
-from wire.models import ReleaseRequest
-from wire.vocab import Conclusion, JobStatus, ReportState, Tier
-
-YEAR = 365 * 86400
+from wire.vocab import Conclusion, JobStatus, ReportState
 
 
 def registries(queue: Queue) -> dict[str, list[str]]:
@@ -35,14 +33,6 @@ def registries(queue: Queue) -> dict[str, list[str]]:
     return {name: ids for name, ids in found.items() if ids}
 
 
-def wait(world: Any, new_link: Any, outcomes: Any) -> None:
-    pass
-
-
-def run(world: Any, new_link: Any, outcomes: Any) -> None:
-    world.lease()
-
-
 def land(world: Any, new_link: Any, outcomes: Any) -> None:
     world.report(world.lease()[0])
 
@@ -51,92 +41,134 @@ def fail(world: Any, new_link: Any, outcomes: Any) -> None:
     world.report(world.lease()[0], outcomes["bad certificate"])
 
 
-def back_off(world: Any, new_link: Any, outcomes: Any) -> None:
-    world.report(world.lease()[0], outcomes["no answer"])
-
-
-def give_back(world: Any, new_link: Any, outcomes: Any) -> None:
-    world.lease()
-    world.broker.release(world.caller(device="dev_1"), ReleaseRequest(all=True, sources=["src_a"]))
-
-
-def lose_ten_times(world: Any, new_link: Any, outcomes: Any) -> None:
-    for _ in range(10):
-        world.lease()
-        world.let_leases_run_out()
-    world.broker.sweep()
-
-
 def cancel(world: Any, new_link: Any, outcomes: Any) -> None:
     world.broker.cancel("acct_a", world.queue().get_job_ids()[0])
 
 
-def cancel_running(world: Any, new_link: Any, outcomes: Any) -> None:
-    world.broker.cancel("acct_a", world.lease()[0].job_id)
+def test_rq_sees_a_job_in_one_place_and_reads_its_state(world, new_job, state) -> None:
+    one = new_job(row_id="r_1")
 
+    state.happens(one)
 
-def supersede(world: Any, new_link: Any, outcomes: Any) -> None:
-    world.admit(new_link(source_id="src_a", tier=Tier.PREMIUM))
-
-
-def expire(world: Any, new_link: Any, outcomes: Any) -> None:
-    world.let_jobs_expire()
-    world.broker.sweep()
-
-
-STATES = [
-    pytest.param(wait, "queued", "queued", "queued", id="waiting"),
-    pytest.param(run, "started", "started", "running", id="running"),
-    pytest.param(land, "finished", "finished", "done", id="landed"),
-    pytest.param(fail, "failed", "failed", "failed", id="failed"),
-    pytest.param(back_off, "scheduled", "scheduled", "queued", id="waiting for another attempt"),
-    pytest.param(give_back, "queued", "queued", "queued", id="given back"),
-    pytest.param(lose_ten_times, "failed", "failed", "failed", id="lost by ten agents"),
-    pytest.param(cancel, "canceled", "canceled", "canceled", id="canceled"),
-    pytest.param(cancel_running, "canceled", "canceled", "canceled", id="canceled while it ran"),
-    pytest.param(supersede, "canceled", "canceled", "canceled", id="superseded"),
-    pytest.param(expire, "finished", "finished", "expired", id="expired"),
-]
-
-
-@pytest.mark.parametrize(("happens", "registry", "status", "ours"), STATES)
-def test_rq_sees_a_job_in_one_place_and_reads_its_state(
-    world, new_link, outcomes, happens, registry, status, ours
-) -> None:
-    job_id = world.admit(new_link()).jobs[0].job_id
-
-    happens(world, new_link, outcomes)
-
-    members = {registry: [job_id]}
-    if registry == "started":
-        members = {"started": [job_id]}
-    assert registries(world.queue()) == members
-    job = world.rq(job_id)
-    assert job.get_status() == status
+    assert registries(world.queue()) == {state.rq: [one.job_id]}
+    job = world.rq(one.job_id)
+    assert job.get_status() == state.rq
+    asked = {
+        "queued": job.is_queued,
+        "started": job.is_started,
+        "scheduled": job.is_scheduled,
+        "finished": job.is_finished,
+        "failed": job.is_failed,
+        "canceled": job.is_canceled,
+    }
+    assert [name for name, is_so in asked.items() if is_so] == [state.rq]
+    assert job.get_position() == (0 if state.rq == "queued" else None)
     assert (job.origin, job.func_name) == ("links.src_a", FUNCTION)
     assert job.args[0]["row_id"] == "r_1"
-    assert world.job(job_id).status == ours
+    assert job.get_call_string().startswith(f"{FUNCTION}(")
     assert "trk.example" not in job.description
-    assert world.queue() in Queue.all(connection=world.redis)
+    assert job.enqueued_at == job.created_at
+    assert (job.ended_at is not None) == (state.conclusion is not None)
+    assert len(job.get_executions()) == (state.rq == "started")
+    assert world.job(one.job_id).status == state.status
+    assert world.job(one.job_id).conclusion == state.conclusion
 
 
-@pytest.mark.parametrize(("happens", "registry", "status", "ours"), STATES)
-def test_reading_and_rqs_own_clean_up_change_nothing(
-    world, new_link, outcomes, happens, registry, status, ours
-) -> None:
-    job_id = world.admit(new_link()).jobs[0].job_id
-    happens(world, new_link, outcomes)
-    before = {key: world.redis.dump(key) for key in world.redis.keys("rq:*")}
+def test_rq_fetches_a_job_in_every_way_it_has(world, new_job, state) -> None:
+    one = new_job()
+    state.happens(one)
+    queue = one.queue
+
+    one_by_one = Job.fetch(one.job_id, connection=world.redis, serializer="json")
+    many = Job.fetch_many([one.job_id, "nobody"], connection=world.redis, serializer="json")
+
+    assert Job.exists(one.job_id, connection=world.redis)
+    assert many[0] == one_by_one == queue.fetch_job(one.job_id)
+    assert many[0].to_dict() == one_by_one.to_dict()
+    assert many[1] is None
+    assert queue in Queue.all(connection=world.redis)
+    assert queue.count == len(queue.jobs) == (state.rq == "queued")
+    assert Worker.all(connection=world.redis) == Worker.all(queue=queue) == []
+    for name, registry in {
+        "started": queue.started_job_registry,
+        "scheduled": queue.scheduled_job_registry,
+        "finished": queue.finished_job_registry,
+        "failed": queue.failed_job_registry,
+        "canceled": queue.canceled_job_registry,
+        "deferred": queue.deferred_job_registry,
+    }.items():
+        assert (one_by_one in registry) == (name == state.rq)
+        assert registry.count == registry.get_job_count(cleanup=False) == (name == state.rq)
+        if name == state.rq and name != "started":
+            assert registry.get_expiration_time(one_by_one) > one_by_one.created_at
+
+
+def test_rq_reads_the_result_of_what_ended_and_none_of_what_did_not(world, new_job, state) -> None:
+    one = new_job()
+
+    state.happens(one)
+
+    job = world.rq(one.job_id)
+    result = job.latest_result()
+    if state.rq == "finished":
+        assert result.type is Result.Type.SUCCESSFUL
+        assert job.return_value()["conclusion"] == state.conclusion
+    elif state.rq == "failed":
+        assert result.type is Result.Type.FAILED
+        assert result.exc_string.startswith(state.conclusion)
+        assert job.return_value() is None
+    else:
+        assert result is None
+        assert job.return_value() is None
+    assert len(job.results()) == (result is not None)
+
+
+def test_reading_and_rqs_own_clean_up_change_nothing(world, new_job, everything, state) -> None:
+    one = new_job()
+    state.happens(one)
+    before = everything()
 
     for _ in range(2):
-        registries(world.queue())
-        world.queue().intermediate_queue.cleanup(
-            SimpleWorker([world.queue()], connection=world.redis), world.queue()
+        registries(one.queue)
+        one.queue.intermediate_queue.cleanup(
+            SimpleWorker([one.queue], connection=world.redis), one.queue
         )
 
-    after = {key: world.redis.dump(key) for key in world.redis.keys("rq:*")}
-    assert after == before
-    assert world.job(job_id).status == ours
+    assert everything() == before
+    assert world.job(one.job_id).status == state.status
+
+
+def rq_info(redis_url: str, *more: str) -> str:
+    shown = subprocess.run(
+        [sys.executable, "-m", "rq.cli", "info", "-u", redis_url, *more],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert shown.returncode == 0, shown.stderr
+    return shown.stdout
+
+
+def test_rq_info_shows_every_state_and_changes_nothing(
+    new_job, new_link, everything, states, redis_url
+) -> None:
+    for n, state in enumerate(states):
+        state.happens(new_job(f"src_{n}"))
+    before = everything()
+
+    raw = rq_info(redis_url, "--raw").splitlines()
+    rest = [rq_info(redis_url, *more) for more in ((), ("--only-workers",), ("--by-queue",))]
+
+    assert everything() == before
+    for n, state in enumerate(states):
+        counts = Counter([state.rq])
+        assert (
+            f"queue links.src_{n} {counts['queued']}, {counts['started']} executing, "
+            f"{counts['finished']} finished, {counts['failed']} failed" in raw
+        ), state.name
+    assert f"{len(rest[0].split('jobs total')[0].splitlines()) - 1} queues" in rest[0]
+    assert "0 workers" in rest[1]
 
 
 def test_a_new_job_is_stored_exactly_as_rq_stores_its_own(world, new_link) -> None:
@@ -225,16 +257,7 @@ def test_rq_info_counts_what_waits_and_what_runs(world, new_link, redis_url) -> 
     world.admit(*(new_link(f"r_{n}") for n in range(5)))
     world.lease(max=2)
 
-    shown = subprocess.run(
-        [sys.executable, "-m", "rq.cli", "info", "--raw", "-u", redis_url],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-    assert shown.returncode == 0, shown.stderr
-    assert "queue links.src_a 3, 2 executing" in shown.stdout
+    assert "queue links.src_a 3, 2 executing" in rq_info(redis_url, "--raw")
 
 
 # What strangers do.
