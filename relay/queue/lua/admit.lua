@@ -97,7 +97,8 @@ for i = 1, head.count do
       'lr_refresh_id', job.refresh, 'lr_kind', 'link', 'lr_same', ARGV[at + 3],
       'lr_status', 'queued', 'lr_created_at', stamp(NOW), unpack(shared))
     call('RPUSH', 'rq:queue:' .. queue, id)
-    call('ZADD', 'linkrow:expires', NOW + tonumber(ARGV[at + 7]), id)
+    call('ZADD', 'linkrow:expires', NOW + tonumber(ARGV[at + 7]),
+      expiry_of(head.account_id, id))
     if job.source ~= '' and job.row ~= '' then
       call('HSET', 'linkrow:live:' .. job.source, job.row, id)
     end

@@ -55,7 +55,7 @@ local function serve(queue)
       elseif call('ZSCORE', 'linkrow:leases:' .. queue, id .. ':' .. (job[7] or '')) then
         call('HSET', key, 'status', 'started')           -- a stranger queued what somebody works on
       elseif job[2] == 'queued' then
-        local expires = call('ZSCORE', 'linkrow:expires', id)
+        local expires = call('ZSCORE', 'linkrow:expires', expiry_of(job[8], id))
         if expires and tonumber(expires) <= NOW then
           expire(id, terms)
         else

@@ -22,7 +22,7 @@
 --   linkrow:followers:<id>        list   <refresh id>\n<JSON> of requests that joined the job
 --   linkrow:leases:<q>            zset   <id>:<lease> by the real deadline
 --   linkrow:held:<device>         set    <id>:<lease> a device holds
---   linkrow:expires               zset   ids by the time after which a waiting job is given up
+--   linkrow:expires               zset   <account>:<id> by when a waiting job is given up
 --   linkrow:done:<id>             string <winning lease> <status>; outlives the job's hash
 --   linkrow:obligation:<id>       hash   a row to be written, with its own copy of the result
 --   linkrow:obligations:<source>  zset   ids by the deadline of whoever is to write them
@@ -55,6 +55,8 @@ local FINAL = { done = true, failed = true, invalid = true, skipped = true, canc
                 expired = true }
 
 local function job_key(id) return 'rq:job:' .. id end
+-- With its account: when somebody deleted the job, nothing else says whose depth it counts in.
+local function expiry_of(account, id) return account .. ':' .. id end
 
 -- A full Redis refuses a script's first write if it takes memory, and no later one. What drains the
 -- queue begins with this write, which takes none; only admissions are refused.
@@ -140,7 +142,7 @@ local function finalise(id, ending)
     'lr_kind', 'status', 'lr_followers')
   local queue, account, source, row = job[1], job[2], job[3] or '', job[4] or ''
   if job[6] and job[6] ~= NOBODY then drop_lease(queue, id, job[6], job[7]) end
-  call('ZREM', 'linkrow:expires', id)
+  call('ZREM', 'linkrow:expires', expiry_of(account, id))
   if job[12] == 'scheduled' then call('ZREM', 'rq:scheduled:' .. queue, id) end
   if source ~= '' and row ~= '' and call('HGET', 'linkrow:live:' .. source, row) == id then
     call('HDEL', 'linkrow:live:' .. source, row)
@@ -298,11 +300,12 @@ local function expire(id, terms)
 end
 
 -- Somebody deleted a job that had not ended (rq empty): at least the books learn of its end.
-local function bury(id, reason)
-  call('ZREM', 'linkrow:expires', id)
+local function bury(id, account, reason)
+  call('DEL', 'linkrow:followers:' .. id)
   if ended_as(id) then return end
   call('SET', 'linkrow:done:' .. id, 'deleted canceled', 'EX', 86400)
-  call('XADD', 'linkrow:outcomes', '*', 'type', 'final', 'job_id', id, 'account_id', '',
+  if account ~= '' then deepen(account, -1) end
+  call('XADD', 'linkrow:outcomes', '*', 'type', 'final', 'job_id', id, 'account_id', account,
     'at', stamp(NOW), 'status', 'canceled', 'conclusion', 'canceled', 'outcome', '',
     'skip_reason', reason, 'attempts', '0', 'device_id', '', 'writeback', 'none')
 end

@@ -13,7 +13,7 @@ for at = 1, #ARGV - 1, 10 do
       'lr_status', 'queued', 'lr_created_at', ARGV[at + 9], unpack(shared))
     call('RPUSH', 'rq:queue:' .. queue, id)
     call('SADD', 'rq:queues', 'rq:queue:' .. queue)
-    call('ZADD', 'linkrow:expires', ARGV[at + 10], id)
+    call('ZADD', 'linkrow:expires', ARGV[at + 10], expiry_of(account, id))
     if source ~= '' and row ~= '' then call('HSET', 'linkrow:live:' .. source, row, id) end
     call('INCR', 'linkrow:depth:' .. account)
     wake(queue, 1)

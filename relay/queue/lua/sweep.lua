@@ -15,15 +15,18 @@ for _, queue in ipairs(terms.queues) do
     call('SREM', 'rq:queues', list)      -- the next admission names it again
   end
 end
-for _, id in ipairs(call('ZRANGEBYSCORE', 'linkrow:expires', '-inf', NOW, 'LIMIT', 0, terms.limit)) do
+for _, member in ipairs(call('ZRANGEBYSCORE', 'linkrow:expires', '-inf', NOW, 'LIMIT', 0, terms.limit)) do
+  local account, id = string.match(member, '^([^:]*):(.+)$')
+  if not id then account, id = '', member end        -- a stranger's must not stop all sweeps
   local job = call('HMGET', job_key(id), 'lr_status', 'origin', 'lr_lease_id')
   if FINAL[job[1]] then
-    call('ZREM', 'linkrow:expires', id)
+    call('ZREM', 'linkrow:expires', member)
   elseif not job[1] then
-    bury(id, terms.deleted_reason)
+    call('ZREM', 'linkrow:expires', member)
+    bury(id, account, terms.deleted_reason)
   elseif call('ZSCORE', 'rq:scheduled:' .. job[2], id) or
       call('ZSCORE', 'linkrow:leases:' .. job[2], id .. ':' .. (job[3] or '')) then
-    call('ZADD', 'linkrow:expires', NOW + 60, id)      -- somebody has it, or it is tried again soon
+    call('ZADD', 'linkrow:expires', NOW + 60, member)  -- somebody has it, or it is tried again soon
   else
     unlist(job[2], id)
     expire(id, terms)                 -- it waits, or a stranger lost it
