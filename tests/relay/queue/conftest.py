@@ -205,6 +205,15 @@ def state(request: pytest.FixtureRequest) -> State:
     return found
 
 
+@pytest.fixture(
+    params=[state for state in STATES if state.conclusion], ids=lambda state: state.name
+)
+def end(request: pytest.FixtureRequest) -> State:
+    """Each state that is an end in turn."""
+    found: State = request.param
+    return found
+
+
 @pytest.fixture
 def states() -> list[State]:
     """All states at once."""
