@@ -158,6 +158,7 @@ _UNABLE_REASON: Final = "no agent that can do %s took the link in time"
 _SUPERSEDED_REASON: Final = "a newer check of this row replaced it"
 _CANCELED_REASON: Final = "canceled by a caller"
 _DELETED_REASON: Final = "deleted from the queue by hand"
+_RQ_CANCELED_REASON: Final = "canceled through RQ by hand"
 _UNSERVED_REASON: Final = "no agent that serves the source came back to write the row"
 
 
@@ -561,6 +562,7 @@ class Broker:
                 "limit": limit,
                 "unserved_seconds": self.settings.unserved_seconds,
                 "unserved_reason": _UNSERVED_REASON,
+                "rq_canceled_reason": _RQ_CANCELED_REASON,
             }
             leases, expired, unserved = self._run("sweep", [json.dumps(terms)])
             total = SweepCounts(

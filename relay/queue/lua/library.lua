@@ -288,6 +288,23 @@ local function rescue_failed(queue, limit)
   end
 end
 
+-- What somebody canceled through RQ is canceled. RQ scores it with the moment itself, so it stands
+-- among those of ours whose day is over.
+local function adopt_canceled(queue, terms, limit)
+  local key = 'rq:canceled:' .. queue
+  for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', NOW, 'LIMIT', 0, limit)) do
+    local job = call('HMGET', job_key(id), 'lr_status', 'status')
+    call('ZREM', key, id)
+    if job[1] and FINAL[job[1]] then
+      if RQ_STATUS[job[1]] ~= job[2] then mend(queue, id, job[1]) end
+    elseif job[1] then
+      finalise(id, { status = 'canceled', conclusion = 'canceled', outcome = '',
+        skip_reason = terms.rq_canceled_reason, lease = 'canceled', device = '', iso = terms.iso,
+        result = '', obligation = '' })
+    end
+  end
+end
+
 local function expire(id, terms)
   local queue = call('HGET', job_key(id), 'origin')
   local needs = string.match(queue, '^links%.[^.]+%.(.+)$')

@@ -6,7 +6,8 @@ for _, queue in ipairs(terms.queues) do
   leases = leases + sweep_leases(queue, terms, terms.limit)
   promote_due(queue)
   rescue_failed(queue, terms.limit)
-  for _, registry in ipairs({ 'finished', 'failed', 'canceled' }) do
+  adopt_canceled(queue, terms, terms.limit)
+  for _, registry in ipairs({ 'finished', 'failed' }) do
     call('ZREMRANGEBYSCORE', 'rq:' .. registry .. ':' .. queue, '-inf', '(' .. stamp(NOW))
   end
   local list = 'rq:queue:' .. queue

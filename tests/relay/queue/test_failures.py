@@ -275,6 +275,44 @@ def test_a_queue_deleted_in_rq_brings_nothing_back_and_its_running_jobs_still_en
     assert world.redis.get("linkrow:depth:acct_a") == b"0"
 
 
+@pytest.mark.parametrize(
+    "name", ["waiting", "running", "in back-off", "given back", "landed", "failed", "expired"]
+)
+def test_what_is_canceled_through_rq_is_canceled_unless_it_had_ended(
+    world, new_job, states, name
+) -> None:
+    one = new_job()
+    state = next(state for state in states if state.name == name)
+    state.happens(one)
+
+    world.rq(one.job_id).cancel()
+    world.broker.sweep()
+
+    end = state.conclusion or "canceled"
+    assert world.job(one.job_id).conclusion == end
+    assert world.endings() == [(one.job_id, end)]
+    assert [lease for lease in world.lease() if lease.kind == "link"] == []
+    assert world.redis.get("linkrow:depth:acct_a") == b"0"
+    shown = state.rq if state.conclusion else "canceled"
+    assert world.rq(one.job_id).get_status() == shown
+    for registry in ("finished", "failed", "canceled", "scheduled"):
+        members = world.redis.zrange(f"rq:{registry}:{one.queue.name}", 0, -1, withscores=True)
+        assert [m for m, _ in members] == ([one.job_id.encode()] if registry == shown else [])
+        assert all(score <= world.now + 2 * 86400 for _, score in members)
+    assert world.redis.keys("rq:wip:*") == []
+
+
+def test_the_holder_of_what_is_canceled_through_rq_is_told(world, new_job) -> None:
+    one = new_job()
+    lease = one.runs()
+    world.rq(one.job_id).cancel()
+    world.broker.sweep()
+
+    assert world.renew(lease) == ["canceled"]
+    assert world.report(lease).state is ReportState.STALE
+    assert "RQ" in world.job(one.job_id).skip_reason
+
+
 def test_a_strangers_entry_among_the_expiries_stops_no_sweep(world, new_job) -> None:
     one = new_job()
     world.redis.zadd("linkrow:expires", {"garbage": 1, ":": 1, "a:b:c": 1, "☃": 1})
