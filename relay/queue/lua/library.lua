@@ -31,6 +31,8 @@
 --   linkrow:outcomes              stream what happened, for the recorder
 --   linkrow:wake:<place>          list   tokens that end a long poll
 --   linkrow:final:<id>            channel a job ended
+--   linkrow:lock:recorder         string whose turn it is to book (relay/recorder.py)
+--   linkrow:lock:rebuild          string who fills a lost Redis (relay/clock.py)
 -- Our fields of rq:job:<id>
 --   lr_account_id lr_source_id lr_row_id lr_refresh_id lr_kind lr_same lr_created_at
 --   lr_status lr_conclusion lr_outcome lr_skip_reason lr_checked_at lr_device_id
