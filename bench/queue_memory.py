@@ -20,7 +20,8 @@ import redis as redis_py
 from relay.embedded import EmbeddedRedis
 from relay.errors import RedisNotFound
 from relay.ledger.ledger import Ledger
-from relay.queue.broker import Broker, Caller, Limits, QueueSettings
+from relay.queue.broker import Broker
+from relay.queue.terms import Caller, Limits, QueueSettings
 from relay.recorder import Recorder
 from wire.models import Hop, JobRequest, LeaseRequest, Outcome, Report, WritebackReport
 from wire.vocab import Conclusion, HopKind, JobStatus, Writeback

@@ -9,7 +9,7 @@ import platformdirs
 from redis.connection import parse_url
 
 from relay.errors import BadConfig
-from relay.queue.broker import QueueSettings
+from relay.queue.terms import QueueSettings
 
 DEFAULT_BIND = "127.0.0.1:8790"
 _BIND = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:\s]+):(\d{1,5})")

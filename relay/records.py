@@ -77,6 +77,11 @@ def instant(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def outcome_json(outcome: Outcome) -> str:
+    """An outcome as it is stored."""
+    return outcome.model_dump_json(exclude_defaults=True)
+
+
 def parse_outcome(text: str | bytes) -> Outcome | None:
     """A stored outcome, or None where a job ended without one (canceled, expired)."""
     return Outcome.model_validate_json(text) if text else None

@@ -1,5 +1,7 @@
-"""Which job a request names: the same request, retried or resumed, names the same jobs."""
+"""Which job a request names, and when two requests ask the same of one row."""
 
+import json
+from hashlib import sha256
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -24,3 +26,9 @@ def job_id(
     parts = (account_id, job.source_id or "", *row, job.tracking_url, *request)
     # Lengths make the join unambiguous whatever the parts hold.
     return str(uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
+
+
+def sameness(job: JobRequest) -> str:
+    """What two requests for one row must share for the second to join the first."""
+    parts = json.dumps([job.tracking_url, job.expected_domain, job.tier, job.profile])
+    return sha256(parts.encode()).hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from wire.models import Capabilities
+from wire.models import Capabilities, JobRequest
 from wire.vocab import Tier
 
 PREFIX = "links."
@@ -16,6 +16,11 @@ def queue_of(place: str, *, tier: Tier, profile: str | None) -> str:
     if profile:
         name += f".profile-{profile}"
     return name
+
+
+def queue_of_job(job: JobRequest, account_id: str) -> str:
+    """The queue *job* waits in."""
+    return queue_of(job.source_id or account_id, tier=job.tier, profile=job.profile)
 
 
 def queues_for(places: Sequence[str], capabilities: Capabilities) -> Iterator[str]:

@@ -13,7 +13,8 @@ from flask import Response, current_app, g, request
 from relay.gate import READING, Arrival, read_headers, verify
 from relay.keyring import Keyring
 from relay.ledger.ledger import KeyRecord, Ledger
-from relay.queue.broker import Broker, Caller
+from relay.queue.broker import Broker
+from relay.queue.terms import Caller
 from relay.refusals import refuse
 from wire.models import MAX_BODY_BYTES
 from wire.signing import HEADERS

@@ -7,7 +7,8 @@ from flask import Blueprint, Response, g, request
 
 from relay.gate import parse_json, read_jobs
 from relay.ledger.ledger import Ledger
-from relay.queue.broker import Broker, Limits
+from relay.queue.broker import Broker
+from relay.queue.terms import Limits
 from relay.refusals import bad_shape, refuse
 from relay.views.gates import (
     a_place_to_wait,

@@ -21,7 +21,8 @@ from connector.relay_client import Patience, RelayClient, Unreachable
 from connector.source import Change, Written
 from relay.app import create_app
 from relay.ledger.ledger import KeyRecord, Plan
-from relay.queue.broker import Broker, Caller, QueueSettings
+from relay.queue.broker import Broker
+from relay.queue.terms import Caller, QueueSettings
 from relay.views.gates import Parts
 from wire import models
 from wire.signing import Credentials

@@ -10,7 +10,8 @@ import redis as redis_py
 from rq import Queue
 from rq.job import Job
 
-from relay.queue.broker import Admission, Broker, Caller, Limits, QueueSettings
+from relay.queue.broker import Broker
+from relay.queue.terms import Admission, Caller, Limits, QueueSettings
 from wire.models import (
     ErrorDetail,
     Held,

@@ -8,8 +8,8 @@ import pytest
 from relay.clock import Clock
 from relay.errors import LedgerUnavailable
 from relay.ledger.ledger import Ledger
-from relay.queue.broker import Limits
 from relay.queue.errors import QuotaExceeded, Rebuilding
+from relay.queue.terms import Limits
 from relay.recorder import Recorder
 from wire.models import WritebackReport
 from wire.vocab import JobStatus, Writeback

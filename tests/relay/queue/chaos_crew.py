@@ -17,7 +17,8 @@ from contextlib import suppress
 import redis as redis_py
 from rq import Queue
 
-from relay.queue.broker import Broker, Caller, QueueSettings
+from relay.queue.broker import Broker
+from relay.queue.terms import Caller, QueueSettings
 from wire.models import LeaseRequest, Outcome, Report, WritebackReport
 
 SETTINGS = QueueSettings(lease_seconds=1, obligation_seconds=1, max_deliveries=1000)

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 import pytest
 from rq import Queue, SimpleWorker
 
-from relay.queue.broker import Broker, Limits, QueueSettings
+from relay.queue.broker import Broker
 from relay.queue.errors import QueueFull
+from relay.queue.terms import Limits, QueueSettings
 from wire.models import Held, LeaseRequest, ReleaseRequest, Report, WritebackReport
 from wire.vocab import Conclusion, Disposition, JobStatus, ReportState, Tier, Writeback
 

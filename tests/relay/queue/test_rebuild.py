@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from relay.queue.broker import Broker, Limits
+from relay.queue.broker import Broker
 from relay.queue.errors import QuotaExceeded, Rebuilding, UnknownSource
+from relay.queue.terms import Limits
 from relay.records import JobRecord, RefreshCount
 from wire.models import WritebackReport
 from wire.vocab import Conclusion, Disposition, JobStatus, ReportState, Writeback

@@ -15,7 +15,7 @@ from rq.registry import StartedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
-from relay.queue.broker import FUNCTION, encode_data
+from relay.queue.rq_form import FUNCTION, encode_data
 from wire.vocab import Conclusion, JobStatus, ReportState
 
 

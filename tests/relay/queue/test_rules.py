@@ -8,8 +8,7 @@ import pytest
 
 from relay import events
 from relay.queue import errors, names, retries
-from relay.queue.broker import sameness
-from relay.queue.job_ids import job_id
+from relay.queue.job_ids import job_id, sameness
 from relay.remote import AgentsDoThis, resolve
 from wire import ids
 from wire.models import Capabilities, Outcome

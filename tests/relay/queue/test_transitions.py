@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from relay.queue.broker import Broker, Limits
+from relay.queue.broker import Broker
 from relay.queue.errors import (
     AlreadyFinal,
     IdempotencyKeyReused,
@@ -18,6 +18,7 @@ from relay.queue.errors import (
     SignedBeforeEpoch,
     UnknownSource,
 )
+from relay.queue.terms import Limits
 from wire.models import Capabilities, LeaseRequest, ReleaseRequest, WritebackReport
 from wire.vocab import Conclusion, Disposition, JobStatus, ReportState, Tier, Writeback
 

@@ -10,7 +10,8 @@ import pytest
 from flask import Flask
 
 from relay.queue import errors as queue_errors
-from relay.queue.broker import Broker, QueueSettings
+from relay.queue.broker import Broker
+from relay.queue.terms import QueueSettings
 from relay.views.gates import requires_nothing
 from wire.models import JobAnswer, LeaseAnswer, Outcome, SubmitAnswer
 from wire.problems import PROBLEMS, Problem
