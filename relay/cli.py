@@ -28,7 +28,7 @@ from relay.errors import (
     RedisNotStarted,
     RelayServiceError,
 )
-from relay.ledger.ledger import NewKey
+from relay.ledger.accounts import NewKey
 from relay.provision import provision
 from relay.queue.errors import QueueError
 from relay.recorder import Recorder

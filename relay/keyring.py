@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Final
 
-from relay.ledger.ledger import KeyRecord, Ledger
+from relay.ledger.accounts import KeyRecord
+from relay.ledger.ledger import Ledger
 from relay.secret_box import SecretBox
 
 MAX_AGE_SECONDS: Final = 1.0

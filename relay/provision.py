@@ -8,7 +8,8 @@ from typing import Final
 from relay.config import Config
 from relay.errors import BadMasterKey
 from relay.folder import lock, read_json, write_json
-from relay.ledger.ledger import Ledger, NewKey, Plan
+from relay.ledger.accounts import NewKey, Plan
+from relay.ledger.ledger import Ledger
 from relay.secret_box import SecretBox, load_master_key, make_master_key
 from wire.vocab import KeyKind, Scope
 

@@ -14,7 +14,8 @@ import redis as redis_py
 
 from relay.errors import LedgerError, LedgerUnavailable
 from relay.events import GROUP, STREAM, UnreadableEvent, decode
-from relay.ledger.ledger import Entry, Ledger, Recorded
+from relay.ledger.bookings import Entry, Recorded
+from relay.ledger.ledger import Ledger
 from relay.queue.broker import Broker
 from relay.queue.errors import RedisUnavailable
 

@@ -12,7 +12,8 @@ from flask import Response, current_app, g, request
 
 from relay.gate import READING, Arrival, read_headers, verify
 from relay.keyring import Keyring
-from relay.ledger.ledger import KeyRecord, Ledger
+from relay.ledger.accounts import KeyRecord
+from relay.ledger.ledger import Ledger
 from relay.queue.broker import Broker
 from relay.queue.terms import Caller
 from relay.refusals import refuse

@@ -20,7 +20,7 @@ from connector.errors import Locked
 from connector.relay_client import Patience, RelayClient, Unreachable
 from connector.source import Change, Written
 from relay.app import create_app
-from relay.ledger.ledger import KeyRecord, Plan
+from relay.ledger.accounts import KeyRecord, Plan
 from relay.queue.broker import Broker
 from relay.queue.terms import Caller, QueueSettings
 from relay.views.gates import Parts

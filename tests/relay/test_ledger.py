@@ -13,8 +13,11 @@ from alembic.migration import MigrationContext
 
 from relay.errors import LedgerNotMigrated, LedgerUnavailable
 from relay.events import Admitted, AdmittedJob, FinalEvent, SourceEvent
-from relay.ledger.ledger import Entry, Ledger, Plan, _alembic
+from relay.ledger.accounts import Plan
+from relay.ledger.bookings import Entry
+from relay.ledger.ledger import Ledger
 from relay.ledger.schema import OWED, UNFINISHED, key_secrets, metadata
+from relay.ledger.versions import migrations
 from relay.secret_box import SecretBox
 from wire.errors import Malformed
 from wire.models import JobRequest
@@ -273,7 +276,7 @@ def test_sqlite_does_not_lose_what_it_acknowledged(tmp_path) -> None:
 def test_books_of_an_earlier_version_are_brought_up_with_what_they_hold(database_url: str) -> None:
     old = Ledger.open(database_url)
     with old._begin() as connection:
-        config = _alembic()
+        config = migrations()
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
     batch = admitted("r_1")

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 
 from relay.errors import LedgerUnavailable
-from relay.ledger.ledger import Ledger, _postgres_patience
+from relay.ledger.database import _postgres_patience
+from relay.ledger.ledger import Ledger
 
 
 def test_a_server_that_accepts_and_never_greets_is_unavailable() -> None:

@@ -14,7 +14,8 @@ from werkzeug.test import TestResponse
 
 from relay.app import create_app
 from relay.keyring import Keyring
-from relay.ledger.ledger import Ledger, NewKey, Plan
+from relay.ledger.accounts import NewKey, Plan
+from relay.ledger.ledger import Ledger
 from relay.provision import API_SCOPES, DEVICE_SCOPES
 from relay.queue.broker import Broker
 from relay.recorder import Recorder

@@ -12,7 +12,8 @@ import pytest
 from relay import keyring as keyring_module
 from relay.errors import LedgerUnavailable
 from relay.keyring import Keyring
-from relay.ledger.ledger import KeyRecord, Ledger
+from relay.ledger.accounts import KeyRecord
+from relay.ledger.ledger import Ledger
 
 
 class Clock:

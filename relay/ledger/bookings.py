@@ -1,0 +1,168 @@
+"""What happened, put down in one transaction: what stands stays, and a replay changes nothing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from relay.events import Admitted, Event, FinalEvent, SourceEvent, UnreadableEvent, WritebackEvent
+from relay.ledger.database import Database, insert_into
+from relay.ledger.schema import jobs, sources, unreadable_events
+from wire.vocab import JobKind, JobStatus, Writeback
+
+_LIVE: Final = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What one transaction changed. *ended*: jobs whose ending now stands in the books."""
+
+    admitted: int
+    ended: tuple[str, ...]
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of the outcome stream: an event, or why it is none."""
+
+    entry_id: str
+    event: Event | UnreadableEvent
+    raw: str = ""
+
+
+class Bookings(Database):
+    """Where the recorder writes."""
+
+    def record(self, entries: Sequence[Entry]) -> Recorded:
+        """Put *entries* down in one transaction. What stands stays: replays change nothing."""
+        events = [entry.event for entry in entries]
+        admitted = [row for event in events if isinstance(event, Admitted) for row in _rows(event)]
+        finals = [_ending(event) for event in events if isinstance(event, FinalEvent)]
+        written = [_written(event) for event in events if isinstance(event, WritebackEvent)]
+        seen = [_source(event) for event in events if isinstance(event, SourceEvent)]
+        unreadable = [_unreadable(entry) for entry in entries if _is_unreadable(entry)]
+        with self._begin() as connection:
+            if seen:
+                connection.execute(insert_into(connection, sources).on_conflict_do_nothing(), seen)
+            if admitted:
+                connection.execute(insert_into(connection, jobs).on_conflict_do_nothing(), admitted)
+            if finals:
+                connection.execute(_FIRST_FINAL_WINS, finals)
+            if written:
+                connection.execute(_FIRST_WORD_STAYS, written)
+            if unreadable:
+                connection.execute(
+                    insert_into(connection, unreadable_events).on_conflict_do_nothing(), unreadable
+                )
+        return Recorded(
+            admitted=len(admitted),
+            ended=tuple(event.job_id for event in events if isinstance(event, FinalEvent)),
+            unreadable=len(unreadable),
+        )
+
+
+def _rows(event: Admitted) -> Iterator[dict[str, object]]:
+    for job in event.jobs:
+        request = job.request
+        yield {
+            "job_id": job.job_id,
+            "account_id": event.account_id,
+            "kind": JobKind.LINK,
+            "source_id": request.source_id,
+            "row_id": request.row_id,
+            "refresh_id": request.refresh_id,
+            "request": request.model_dump_json(exclude_defaults=True),
+            "key_id": event.key_id,
+            "signed_at": event.timestamp,
+            "nonce": event.nonce,
+            "body_sha256": event.body_sha256,
+            "admitted_by": event.device_id,
+            "created_at": event.at,
+            "status": JobStatus.QUEUED,
+            "previous_final_url": _storable(request.previous_final_url),
+            "skip_reason": "",
+            "attempts": 0,
+            "writeback": Writeback.NONE,
+            "writeback_detail": "",
+        }
+
+
+def _storable(text: str | None) -> str | None:
+    """PostgreSQL's text holds no NUL; what an agent reports may."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if text else text
+
+
+_FIRST_FINAL_WINS: Final = (
+    jobs.update()
+    # Not IN (…): its parameters cannot be used for many rows at once.
+    .where(
+        jobs.c.job_id == sa.bindparam("of"),
+        sa.or_(*(jobs.c.status == status for status in _LIVE)),
+    )
+    .values(
+        {
+            name: sa.bindparam("new_" + name)
+            for name in (
+                "status", "conclusion", "outcome", "final_url", "destination_changed",
+                "skip_reason", "attempts", "device_id", "checked_at", "writeback",
+            )
+        }
+    )
+)  # fmt: skip
+
+_FIRST_WORD_STAYS: Final = (
+    jobs.update()
+    .where(jobs.c.job_id == sa.bindparam("of"), jobs.c.writeback == Writeback.PENDING)
+    .values(writeback=sa.bindparam("new_writeback"), writeback_detail=sa.bindparam("new_detail"))
+)
+
+
+def _ending(event: FinalEvent) -> dict[str, object]:
+    outcome = event.outcome
+    return {
+        "of": event.job_id,
+        "new_status": event.status,
+        "new_conclusion": event.conclusion,
+        "new_outcome": outcome.model_dump_json(exclude_defaults=True) if outcome else None,
+        "new_final_url": _storable(outcome.final_url) if outcome else None,
+        "new_destination_changed": outcome.destination_changed if outcome else None,
+        "new_skip_reason": _storable(event.skip_reason),
+        "new_attempts": event.attempts,
+        "new_device_id": event.device_id,
+        "new_checked_at": event.at,
+        "new_writeback": event.writeback,
+    }
+
+
+def _written(event: WritebackEvent) -> dict[str, object]:
+    return {
+        "of": event.job_id,
+        "new_writeback": event.writeback,
+        "new_detail": _storable(event.detail),
+    }
+
+
+def _source(event: SourceEvent) -> dict[str, object]:
+    return {
+        "source_id": event.source_id,
+        "account_id": event.account_id,
+        "device_id": event.device_id,
+        "created_at": event.at,
+    }
+
+
+def _is_unreadable(entry: Entry) -> bool:
+    return isinstance(entry.event, UnreadableEvent)
+
+
+def _unreadable(entry: Entry) -> dict[str, object]:
+    assert isinstance(entry.event, UnreadableEvent)
+    return {
+        "entry_id": entry.entry_id,
+        "at": datetime.now(UTC).timestamp(),
+        "why": _storable(entry.event.why),
+        "fields": _storable(entry.raw[:20_000]),
+    }

@@ -1,0 +1,80 @@
+"""What a Redis that lost everything is filled from."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import sqlalchemy as sa
+
+from relay.ledger.database import Database
+from relay.ledger.job_rows import record_of
+from relay.ledger.schema import OWED, UNFINISHED, jobs, sources
+from relay.records import JobRecord, RefreshCount
+from wire.vocab import Conclusion, Writeback
+
+_PAGE: Final = 1000
+
+
+class Recovery(Database):
+    """Where a rebuild reads."""
+
+    def all_sources(self) -> list[tuple[str, str]]:
+        """(source id, account) of every source."""
+        with self._begin() as connection:
+            rows = connection.execute(sa.select(sources.c.source_id, sources.c.account_id)).all()
+        return [(row[0], row[1]) for row in rows]
+
+    def admitted_on(self, day: int) -> list[tuple[str, int]]:
+        """(account, jobs admitted) on a day, counted from 1970-01-01 UTC."""
+        query = (
+            sa.select(jobs.c.account_id, sa.func.count())
+            .where(jobs.c.created_at >= day * 86400, jobs.c.created_at < (day + 1) * 86400)
+            .group_by(jobs.c.account_id)
+        )
+        with self._begin() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query).all()]
+
+    def refresh_counts(self, *, since: float) -> list[RefreshCount]:
+        """How far each refresh is that got a job after *since* (unix seconds)."""
+        columns = (jobs.c.account_id, jobs.c.refresh_id, jobs.c.conclusion, jobs.c.writeback)
+        query = (
+            sa.select(*columns, sa.func.count())
+            .where(jobs.c.refresh_id.is_not(None), jobs.c.created_at > since)
+            .group_by(*columns)
+        )
+        with self._begin() as connection:
+            rows = connection.execute(query).all()
+        return [
+            RefreshCount(
+                account_id=account_id,
+                refresh_id=refresh_id,
+                conclusion=Conclusion(conclusion) if conclusion else None,
+                writeback=Writeback(writeback),
+                jobs=count,
+            )
+            for account_id, refresh_id, conclusion, writeback, count in rows
+        ]
+
+    def unfinished(self) -> Iterator[JobRecord]:
+        """Every job that has not ended, oldest first."""
+        yield from self._walk(UNFINISHED)
+
+    def owed(self) -> Iterator[JobRecord]:
+        """Every ended job whose row is still to be written, oldest first."""
+        yield from self._walk(OWED)
+
+    def _walk(self, condition: sa.TextClause) -> Iterator[JobRecord]:
+        last: tuple[float, str] = (-1.0, "")
+        while True:
+            query = (
+                sa.select(jobs)
+                .where(condition, sa.tuple_(jobs.c.created_at, jobs.c.job_id) > last)
+                .order_by(jobs.c.created_at, jobs.c.job_id)
+                .limit(_PAGE)
+            )
+            with self._begin() as connection:
+                rows = connection.execute(query).mappings().all()
+            for row in rows:
+                yield record_of(row)
+            if len(rows) < _PAGE:
+                return
+            last = (rows[-1][jobs.c.created_at], rows[-1][jobs.c.job_id])
