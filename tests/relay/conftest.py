@@ -1,8 +1,11 @@
 """A broker on a real, empty Redis whose life has begun, and small words for what happens to it."""
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ import redis as redis_py
 from rq import Queue
 from rq.job import Job
 
+from relay.ledger.ledger import Ledger
 from relay.queue.broker import Broker
 from relay.queue.terms import Admission, Caller, Limits, QueueSettings
 from wire.models import (
@@ -25,6 +29,7 @@ from wire.models import (
 )
 from wire.vocab import Conclusion, HopKind, JobStatus
 
+HERE = Path(__file__).parent
 NO_LIMITS = Limits()
 LANDED = Outcome(
     status=JobStatus.DONE,
@@ -160,3 +165,38 @@ def new_link() -> Callable[..., JobRequest]:
 @pytest.fixture
 def outcomes() -> dict[str, Outcome]:
     return {"landed": LANDED, "no answer": NO_ANSWER, "bad certificate": DEAD_NAME}
+
+
+@pytest.fixture
+def ledger(database_url: str) -> Iterator[Ledger]:
+    """Empty books, on SQLite and on PostgreSQL in turn."""
+    ledger = Ledger.open(database_url)
+    ledger.migrate()
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def kill_a_recorder(
+    redis_url: str, database_url: str, ledger: Ledger, redis: Any
+) -> Iterator[Callable[..., int]]:
+    """Let a recorder run until a moment of its *batch*-th batch. The signal that ended it."""
+    nursery = subprocess.Popen(
+        [sys.executable, HERE / "recorder_nursery.py", redis_url, database_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(HERE.parents[1]), "PATH": ""},
+    )
+
+    def kill(moment: str, *, batch: int = 1) -> int:
+        assert nursery.stdin
+        assert nursery.stdout
+        nursery.stdin.write(f"{moment} {batch}\n")
+        nursery.stdin.flush()
+        ended_by = int(nursery.stdout.readline())
+        redis.delete("linkrow:lock:recorder")  # the dead one's lock has run out
+        return ended_by
+
+    yield kill
+    nursery.communicate()

@@ -1,6 +1,7 @@
 """Raise recorders and kill each at a named moment; a process of its own that forks.
 
-Reads a moment per line on standard input, answers the signal that ended that recorder.
+Reads "<moment> <n>" per line on standard input: the recorder is killed when it reaches that moment
+for the n-th time. Answers the signal that ended it.
 """
 
 import os
@@ -19,11 +20,12 @@ def die() -> None:
 
 
 class Mortal(Recorder):
-    """A recorder that is killed at *moment* of its first batch."""
+    """A recorder that is killed at *moment* of its *batch*-th batch."""
 
-    def __init__(self, broker: Broker, ledger: Ledger, moment: str) -> None:
+    def __init__(self, broker: Broker, ledger: Ledger, moment: str, batch: int) -> None:
         super().__init__(broker, ledger)
         self._moment = moment
+        self._left = batch
         settle = self._settle
         forget = broker.forget
 
@@ -40,7 +42,8 @@ class Mortal(Recorder):
         broker.forget = forgotten
 
     def _reach(self, moment: str) -> None:
-        if moment == self._moment:
+        self._left -= moment == self._moment
+        if not self._left:
             die()
 
     def _record(self, batch, raw):
@@ -52,10 +55,11 @@ class Mortal(Recorder):
 
 def main(redis_url: str, database_url: str) -> None:
     for line in sys.stdin:
+        moment, batch = line.split()
         child = os.fork()
         if child == 0:
             broker = Broker(redis_py.Redis.from_url(redis_url))
-            Mortal(broker, Ledger.open(database_url), line.strip()).drain()
+            Mortal(broker, Ledger.open(database_url), moment, int(batch)).drain()
             os._exit(0)
         _, status = os.waitpid(child, 0)
         print(os.WTERMSIG(status), flush=True)

@@ -1,7 +1,6 @@
 """The clock: what has to happen by itself, and a lost Redis filled from the books."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,14 +12,6 @@ from relay.queue.terms import Limits
 from relay.recorder import Recorder
 from wire.models import WritebackReport
 from wire.vocab import JobStatus, Writeback
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    ledger = Ledger.open(database_url)
-    ledger.migrate()
-    yield ledger
-    ledger.close()
 
 
 def lose(redis) -> None:

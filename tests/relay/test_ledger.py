@@ -2,7 +2,6 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,14 +26,6 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BORN = NOW.timestamp()
 BOX = SecretBox(bytes(32))
 SMALL = Plan(name="small", rows_per_day=10, max_depth=5, api_links=False)
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    ledger = Ledger.open(database_url)
-    ledger.migrate()
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture

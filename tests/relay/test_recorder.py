@@ -1,21 +1,11 @@
 """The recorder: what happened is booked once, whatever is killed when."""
 
-import pytest
 import sqlalchemy as sa
 
-from relay.ledger.ledger import Ledger
 from relay.ledger.schema import jobs
 from relay.recorder import Recorder
 from wire.models import WritebackReport
 from wire.vocab import Conclusion, JobStatus, Writeback
-
-
-@pytest.fixture
-def ledger(database_url: str):
-    ledger = Ledger.open(database_url)
-    ledger.migrate()
-    yield ledger
-    ledger.close()
 
 
 def test_what_happens_to_jobs_is_booked(world, new_link, ledger) -> None:

@@ -1,9 +1,6 @@
 """The recorder is killed at every step of its work, and the books are right all the same."""
 
 import itertools
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,40 +16,6 @@ pytestmark = pytest.mark.processes
 HERE = Path(__file__).parent
 MOMENTS = ("read", "committed", "forgotten", "acknowledged")
 ROUNDS = 20
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    ledger = Ledger.open(database_url)
-    ledger.migrate()
-    yield ledger
-    ledger.close()
-
-
-@pytest.fixture
-def kill_a_recorder(
-    redis_url: str, database_url: str, ledger: Ledger, redis
-) -> Iterator[Callable[[str], int]]:
-    """Let a recorder run until a moment. The signal that ended it."""
-    nursery = subprocess.Popen(
-        [sys.executable, HERE / "recorder_nursery.py", redis_url, database_url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"PYTHONPATH": str(HERE.parents[1]), "PATH": ""},
-    )
-
-    def kill(moment: str) -> int:
-        assert nursery.stdin
-        assert nursery.stdout
-        nursery.stdin.write(moment + "\n")
-        nursery.stdin.flush()
-        ended_by = int(nursery.stdout.readline())
-        redis.delete("linkrow:lock:recorder")  # the dead one's lock has run out
-        return ended_by
-
-    yield kill
-    nursery.communicate()
 
 
 def test_nothing_is_lost_or_doubled_however_often_it_is_killed(
