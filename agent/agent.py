@@ -20,7 +20,7 @@ from agent.events import Events
 from agent.holdings import Holdings, key_of
 from agent.resolver import Resolved, Task
 from agent.spool import Accepted, Settled, Spool
-from agent.writeback import Pace, SourceWriter
+from agent.writeback import Owed, Pace, SourceWriter
 from connector.relay_client import (
     NotARelay,
     Patience,
@@ -85,7 +85,7 @@ class Duty:
     sourceless: bool = True
     in_flight: int = 256
     ahead: int = 128
-    unwritten: int = 20_000
+    unwritten: int = 100_000
     poll_seconds: int = 25
     finish_seconds: float = 5.0
     drain_seconds: float = 20.0
@@ -605,16 +605,16 @@ class Agent:
         for source_id, some in by_source.items():
             self._writers[source_id].put(some)
 
-    def _settled(self, settled: Sequence[Settled], accepted: Sequence[Accepted]) -> None:
+    def _settled(self, settled: Sequence[Settled], owed: Sequence[Owed]) -> None:
         try:
             self._spool.settle(settled)
         except SpoolFull as error:
             self._disk_is_full(error)
-        for said, of in zip(settled, accepted, strict=True):
+        for said, of in zip(settled, owed, strict=True):
             self._events.say(
                 "written",
                 job_id=said.report.job_id,
-                row_id=of.job.row_id,
+                row_id=of.change.row_id,
                 writeback=said.report.writeback,
                 detail=said.report.detail,
             )

@@ -2,7 +2,8 @@
 
 A file is rewritten as a whole, so the writer waits until a rewrite is worth it (``Pace``), and
 while the file is locked or being edited it tries again, less and less often. Other sources and
-the rest of the agent never wait for it.
+the rest of the agent never wait for it. A result that waits takes about a kilobyte: its evidence
+is in the spool and at the relay, here is only what goes into its row.
 """
 
 import logging
@@ -11,10 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from agent.spool import Accepted, Settled
 from connector.errors import ConnectorError
-from connector.results import change_for
+from connector.results import as_of, change_for
 from connector.source import Change, Source, Written
 from wire.models import WritebackReport
 from wire.ready_for_ads import DEFAULT_MAX_AGE
@@ -29,25 +31,36 @@ _LONGEST_DETAIL = 1000
 class Pace:
     """When a rewrite is worth it.
 
-    At once when *many* results wait or nothing else is on its way; otherwise *share* times as long
-    after the last rewrite as that one took, so that rewriting a huge file never takes more than a
-    fixed share of the time. *first_pause* to *longest_pause* lie between failed tries. What cannot
-    be helped by waiting (the file is gone) is given up after *hopeless_seconds*: an editor that
-    saves may remove the file for a moment.
+    Otherwise than at the end, *share* times as long after the last rewrite as that one took, so
+    that rewriting a huge file never takes more than a fixed share of the time; sooner when
+    *longest* seconds are over or *many* results wait, which bounds how old and how big the heap
+    becomes. When nothing else is on its way waiting brings no company, but more may come any
+    moment (a full queue is filled again): then half of the time is the rewriter's at most.
+
+    *first_pause* to *longest_pause* lie between failed tries. What cannot be helped by waiting
+    (the file is gone) is given up after *hopeless_seconds*: an editor that saves may remove the
+    file for a moment.
     """
 
-    many: int = 5000
+    many: int = 50_000
     share: float = 5.0
+    quiet_share: float = 1.0
     shortest: float = 0.25
+    longest: float = 120.0
     first_pause: float = 0.2
     longest_pause: float = 5.0
     hopeless_seconds: float = 10.0
 
     def wait(self, waiting: int, *, since_last: float, last_took: float, is_quiet: bool) -> float:
         """Seconds until the *waiting* results should be written; 0 is now."""
-        if is_quiet or waiting >= self.many:
+        if waiting >= self.many:
             return 0.0
-        return max(0.0, max(self.shortest, self.share * last_took) - since_last)
+        if is_quiet:
+            # A file rewritten within the shortest pause is not worth a wait.
+            rest = self.quiet_share * last_took if last_took > self.shortest else 0.0
+        else:
+            rest = max(self.shortest, self.share * last_took)
+        return max(0.0, min(rest, self.longest) - since_last)
 
     def pause(self, failures: int) -> float:
         """Seconds to wait after the *failures*-th failed try in a row."""
@@ -55,27 +68,47 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """A result that waits for its row: of which delivery of which job it is, and what it says."""
+
+    job_id: str
+    lease_id: str
+    found_at: datetime
+    change: Change
+
+    @classmethod
+    def of(cls, accepted: Accepted, *, now: datetime, max_age: timedelta) -> Self:
+        """What of *accepted* is needed here."""
+        job = accepted.job
+        return cls(
+            job_id=job.job_id,
+            lease_id=accepted.lease_id,
+            found_at=job.checked_at or job.created_at,
+            change=change_for(job, now=now, max_age=max_age),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What one rewrite puts down: at most one change per row, and whom each stands for."""
 
     changes: tuple[Change, ...]
-    stands_for: tuple[tuple[Accepted, ...], ...]
+    stands_for: tuple[tuple[Owed, ...], ...]
 
 
-def batch_of(
-    accepted: Iterable[Accepted], *, now: datetime, max_age: timedelta = DEFAULT_MAX_AGE
-) -> Batch:
+def batch_of(owed: Iterable[Owed], *, now: datetime, max_age: timedelta = DEFAULT_MAX_AGE) -> Batch:
     """One change per row: of two results for the same row and link the newer one stands.
 
     The older one is answered with the newer one's word: a newer answer is what belongs there.
     """
-    rows: dict[tuple[str | None, str], list[Accepted]] = {}
-    for each in accepted:
-        rows.setdefault((each.job.row_id, each.job.tracking_url), []).append(each)
+    rows: dict[tuple[str, str], list[Owed]] = {}
+    for each in owed:
+        rows.setdefault((each.change.row_id, each.change.tracking_url), []).append(each)
     changes = []
     for several in rows.values():
-        several.sort(key=lambda each: each.job.checked_at or each.job.created_at)
-        changes.append(change_for(several[-1].job, now=now, max_age=max_age))
+        if len(several) > 1:
+            several.sort(key=lambda each: each.found_at)
+        changes.append(as_of(several[-1].change, now=now, max_age=max_age))
     return Batch(
         changes=tuple(changes), stands_for=tuple(tuple(several) for several in rows.values())
     )
@@ -92,7 +125,7 @@ class SourceWriter(threading.Thread):
         self,
         source: Source,
         *,
-        on_settled: Callable[[Sequence[Settled], Sequence[Accepted]], None],
+        on_settled: Callable[[Sequence[Settled], Sequence[Owed]], None],
         is_quiet: Callable[[], bool],
         on_crash: Callable[[Exception], None],
         pace: Pace = Pace(),
@@ -110,7 +143,7 @@ class SourceWriter(threading.Thread):
         self._clock = clock
         self._wall = wall
         self._changed = threading.Condition()
-        self._waiting: list[Accepted] = []
+        self._waiting: list[Owed] = []
         self._writing = 0
         self._is_hurrying = False
         self._is_stopping = False
@@ -122,8 +155,10 @@ class SourceWriter(threading.Thread):
 
     def put(self, accepted: Sequence[Accepted]) -> None:
         """Have these written when it is worth it."""
+        now = self._wall()
+        owed = [Owed.of(each, now=now, max_age=self._max_age) for each in accepted]
         with self._changed:
-            self._waiting.extend(accepted)
+            self._waiting.extend(owed)
             self._changed.notify_all()
 
     def nudge(self) -> None:
@@ -150,12 +185,12 @@ class SourceWriter(threading.Thread):
     def run(self) -> None:
         """Write until stopped."""
         try:
-            while (accepted := self._next()) is not None:
-                self._write(accepted)
+            while (owed := self._next()) is not None:
+                self._write(owed)
         except Exception as error:  # noqa: BLE001 - handed to the agent, which ends because of it
             self._on_crash(error)
 
-    def _next(self) -> list[Accepted] | None:
+    def _next(self) -> list[Owed] | None:
         """What to write now; None when stopped."""
         with self._changed:
             while not self._is_stopping:
@@ -175,20 +210,22 @@ class SourceWriter(threading.Thread):
         since_last = self._clock() - self._last_end
         if self._failures:
             return self._pace.pause(self._failures) - since_last
+        if self._is_hurrying:
+            return 0.0
         return self._pace.wait(
             len(self._waiting),
             since_last=since_last,
             last_took=self._last_took,
-            is_quiet=self._is_hurrying or self._is_quiet(),
+            is_quiet=self._is_quiet(),
         )
 
-    def _write(self, accepted: list[Accepted]) -> None:
-        batch = batch_of(accepted, now=self._wall(), max_age=self._max_age)
+    def _write(self, owed: list[Owed]) -> None:
+        batch = batch_of(owed, now=self._wall(), max_age=self._max_age)
         began = self._clock()
         try:
             written = self._source.write(batch.changes)
         except (ConnectorError, OSError) as error:
-            self._failed(accepted, error)
+            self._failed(owed, error)
             return
         if self._failures:
             logger.info("%s can be written again", self._source.name)
@@ -206,7 +243,7 @@ class SourceWriter(threading.Thread):
         self._on_settled(settled, [each for several in batch.stands_for for each in several])
         self._rest(keep=())
 
-    def _failed(self, accepted: list[Accepted], error: Exception) -> None:
+    def _failed(self, owed: list[Owed], error: Exception) -> None:
         now = self._clock()
         if not self._failures:
             self._failing_since = now
@@ -215,13 +252,13 @@ class SourceWriter(threading.Thread):
         self.trouble = str(error)
         is_hopeless = getattr(error, "permanent", False)
         if not is_hopeless or now - self._failing_since < self._pace.hopeless_seconds:
-            self._rest(keep=accepted)
+            self._rest(keep=owed)
             return
         why = Written(row_id="", writeback=Writeback.FAILED, detail=str(error))
-        self._on_settled([_settled(each, why) for each in accepted], accepted)
+        self._on_settled([_settled(each, why) for each in owed], owed)
         self._rest(keep=())
 
-    def _rest(self, *, keep: Sequence[Accepted]) -> None:
+    def _rest(self, *, keep: Sequence[Owed]) -> None:
         with self._changed:
             self._waiting[:0] = keep
             self._writing = 0
@@ -229,13 +266,13 @@ class SourceWriter(threading.Thread):
             self._changed.notify_all()
 
 
-def _settled(accepted: Accepted, written: Written) -> Settled:
+def _settled(owed: Owed, written: Written) -> Settled:
     detail = "".join(letter if letter.isprintable() else " " for letter in written.detail)
     return Settled(
-        lease_id=accepted.lease_id,
+        lease_id=owed.lease_id,
         report=WritebackReport.model_validate(
             {
-                "job_id": accepted.job.job_id,
+                "job_id": owed.job_id,
                 "writeback": written.writeback,
                 "detail": detail[:_LONGEST_DETAIL],
             }

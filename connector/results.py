@@ -1,6 +1,7 @@
 """What a finished job puts into its row: pure, for every writer of rows."""
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -65,6 +66,18 @@ def change_for(job: JobAnswer, *, now: datetime, max_age: timedelta = DEFAULT_MA
         cells=cells,
         checked_at=job.checked_at,
     )
+
+
+def as_of(change: Change, *, now: datetime, max_age: timedelta = DEFAULT_MAX_AGE) -> Change:
+    """*change* as it reads at a later *now*: what was ready for ads may be too old by then."""
+    if not change.cells.get("ready_for_ads") or is_ready(
+        conclusion=Conclusion(str(change.cells["conclusion"])),
+        checked_at=change.checked_at,
+        now=now,
+        max_age=max_age,
+    ):
+        return change
+    return replace(change, cells={**change.cells, "ready_for_ads": False})
 
 
 def was_checked(job: JobAnswer) -> bool:

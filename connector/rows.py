@@ -48,17 +48,18 @@ class Targets:
         Several changes of one row are put into it one after the other.
         """
         answers: list[Written] = []
-        at: dict[int, dict[str, Cell]] = {}
+        at: dict[int, Cells] = {}
         for change in self.changes:
             candidate = self.found.get(change.row_id, Candidate())
             answer, is_written = _judge(change, candidate)
             answers.append(answer)
             if is_written:
-                at.setdefault(candidate.place, {}).update(change.cells)
+                before = at.get(candidate.place)
+                at[candidate.place] = {**before, **change.cells} if before else change.cells
                 candidate.last_checked = text_of(
                     change.cells.get("last_checked", candidate.last_checked)
                 )
-        return answers, dict(at)
+        return answers, at
 
 
 def _judge(change: Change, candidate: Candidate) -> tuple[Written, bool]:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from agent.spool import Accepted, Settled
-from agent.writeback import Pace, SourceWriter, batch_of
+from agent.writeback import Owed, Pace, SourceWriter, batch_of
 from connector.errors import FileNotFound, Locked
 from connector.source import Change, Written
 from wire.models import JobAnswer
+from wire.ready_for_ads import DEFAULT_MAX_AGE
 from wire.vocab import CheckStatus, Conclusion, JobStatus, Writeback
 
 FILE = Path("links.csv")
@@ -35,6 +36,10 @@ def accepted(
         checked_at=NOW + timedelta(minutes=minutes),
     )
     return Accepted(lease_id="1-aaaaaaaa", job=job)
+
+
+def owed(given: Accepted) -> Owed:
+    return Owed.of(given, now=NOW, max_age=DEFAULT_MAX_AGE)
 
 
 class Keeper:
@@ -88,8 +93,8 @@ class Desk:
         self.writer.start()
         return self.writer
 
-    def _on_settled(self, settled: Sequence[Settled], accepted: Sequence[Accepted]) -> None:
-        assert [each.report.job_id for each in settled] == [each.job.job_id for each in accepted]
+    def _on_settled(self, settled: Sequence[Settled], owed: Sequence[Owed]) -> None:
+        assert [each.report.job_id for each in settled] == [each.job_id for each in owed]
         with self.heard:
             self.settled += settled
             self.heard.notify_all()
@@ -117,26 +122,67 @@ NEVER = Pace(shortest=1000.0, many=3)
 @pytest.mark.parametrize(
     ("waiting", "since_last", "last_took", "is_quiet", "seconds"),
     [
-        (1, 0.0, 100.0, True, 0.0),
-        (5000, 0.0, 100.0, False, 0.0),
+        (1, 0.0, 0.1, True, 0.0),
+        (1, 1.0, 8.0, True, 7.0),
+        (1, 9.0, 8.0, True, 0.0),
+        (50_000, 0.0, 100.0, False, 0.0),
         (1, 0.0, 0.0, False, 0.25),
         (1, 0.3, 0.01, False, 0.0),
-        (4999, 1.0, 2.0, False, 9.0),
-        (4999, 11.0, 2.0, False, 0.0),
+        (49_999, 1.0, 2.0, False, 9.0),
+        (49_999, 11.0, 2.0, False, 0.0),
+        (1, 100.0, 60.0, False, 20.0),
+        (1, 100.0, 600.0, True, 20.0),
     ],
     ids=[
-        "nothing else on its way",
+        "a small file, and nothing else on its way",
+        "a huge file is left in peace even when it is quiet",
+        "a huge file when it was quiet for as long as a rewrite takes",
         "many",
         "a small file is not hammered",
         "a small file after a moment",
         "a huge file is left in peace",
         "a huge file after its share",
+        "nothing waits longer than the longest",
+        "nothing waits longer than the longest when it is quiet either",
     ],
 )
 def test_a_rewrite_happens_when_it_is_worth_it(waiting, since_last, last_took, is_quiet, seconds):
     wait = Pace().wait(waiting, since_last=since_last, last_took=last_took, is_quiet=is_quiet)
 
     assert wait == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("rows", "rewrite_seconds", "at_most"),
+    [
+        pytest.param(100_000, 0.8, 25, id="100,000 rows"),
+        pytest.param(1_000_000, 8.0, 25, id="a million rows"),
+        pytest.param(1_000_000, 40.0, 25, id="a million rows on a slow disk"),
+    ],
+)
+def test_a_file_is_rewritten_a_few_dozen_times_however_many_rows_it_has(
+    rows: int, rewrite_seconds: float, at_most: int
+):
+    """A run at 1,000 results a second on a made-up clock; a rewrite costs what the file is long."""
+    pace = Pace()
+    now = last_end = last_took = 0.0
+    written = rewrites = 0
+    while written < rows:
+        found = min(rows, int(now * 1000))
+        wait = pace.wait(
+            found - written,
+            since_last=now - last_end,
+            last_took=last_took,
+            is_quiet=found == rows,
+        )
+        if found == written or wait > 0:
+            now += 0.25
+            continue
+        now += rewrite_seconds
+        written += min(found - written, pace.many)
+        last_end, last_took, rewrites = now, rewrite_seconds, rewrites + 1
+
+    assert rewrites <= at_most
 
 
 def test_pauses_between_failed_tries_grow_and_end():
@@ -148,18 +194,18 @@ def test_pauses_between_failed_tries_grow_and_end():
 
 
 def test_of_two_results_for_one_row_the_newer_stands_for_both():
-    old = accepted(1, row="r_1", url="u", minutes=1)
-    new = accepted(2, row="r_1", url="u", minutes=2)
+    old = owed(accepted(1, row="r_1", url="u", minutes=1))
+    new = owed(accepted(2, row="r_1", url="u", minutes=2))
 
     for order in ([old, new], [new, old]):
         batch = batch_of(order, now=NOW)
 
-        assert [change.cells["job_id"] for change in batch.changes] == [new.job.job_id]
+        assert [change.cells["job_id"] for change in batch.changes] == [new.job_id]
         assert batch.stands_for == ((old, new),)
 
 
 def test_two_links_of_one_row_id_are_two_changes():
-    batch = batch_of([accepted(1, row="r_1"), accepted(2, row="r_1")], now=NOW)
+    batch = batch_of([owed(accepted(1, row="r_1")), owed(accepted(2, row="r_1"))], now=NOW)
 
     assert len(batch.changes) == 2
 
@@ -197,6 +243,15 @@ def test_many_results_are_written_although_more_will_come(desk):
     desk.wait_for(3)
 
     assert [len(changes) for changes in desk.keeper.flushes] == [3]
+
+
+def test_what_became_too_old_while_it_waited_is_not_called_ready(desk):
+    waiting = owed(accepted(1, minutes=0))
+    assert waiting.change.cells["ready_for_ads"] is True
+
+    batch = batch_of([waiting], now=NOW + DEFAULT_MAX_AGE)
+
+    assert batch.changes[0].cells == {**waiting.change.cells, "ready_for_ads": False}
 
 
 def test_at_the_end_nothing_waits_for_its_pace(desk):
