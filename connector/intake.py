@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from pydantic import ValidationError
 
+from connector.seen import Seen
 from connector.source import Cells, Row, Source
 from wire import expected_domain, ids, times
 from wire.errors import Malformed
@@ -148,14 +149,14 @@ def _first_fault(error: ValidationError) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What intake found: *rows*, *to_check* of them, the rest by conclusion."""
+    """What intake found: *rows*, *to_check* of them, the rest by conclusion; which ids it saw."""
 
     rows: int = 0
     to_check: int = 0
     ids_given: int = 0
     told: Counter[Conclusion] = field(default_factory=Counter)
     left: Counter[Conclusion] = field(default_factory=Counter)
-    duplicates: frozenset[str] = frozenset()
+    seen: Seen = field(default_factory=Seen)
 
 
 class _Intake:
@@ -163,21 +164,17 @@ class _Intake:
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
-        self._seen: set[str] = set()
-        self._twice: set[str] = set()
         self._given: set[str] = set()
         self.tally = Tally()
 
     def survey(self, row: Row) -> None:
-        if row.row_id in self._seen:
-            self._twice.add(row.row_id)
-        elif row.row_id:
-            self._seen.add(row.row_id)
+        if row.row_id:
+            self.tally.seen.add(row.row_id)
 
     def decide(self, row: Row) -> Cells | None:
         tally = self.tally
-        tally.duplicates = frozenset(self._twice) if self._twice else frozenset()
-        verdict = judge_row(row, self._terms, is_duplicate=row.row_id in self._twice)
+        is_duplicate = tally.seen.is_twice(row.row_id)
+        verdict = judge_row(row, self._terms, is_duplicate=is_duplicate)
         cells: dict[str, str | bool] = {}
         match verdict:
             case Leave(conclusion=conclusion):
@@ -194,7 +191,7 @@ class _Intake:
         return cells or None
 
     def _new_id(self) -> str:
-        while (row_id := ids.new_row_id()) in self._seen or row_id in self._given:
+        while (row_id := ids.new_row_id()) in self.tally.seen or row_id in self._given:
             pass
         self._given.add(row_id)
         return row_id
@@ -215,11 +212,11 @@ def prepare(source: Source, terms: Terms) -> Tally:
     return last[0].tally
 
 
-def jobs(source: Source, terms: Terms, *, duplicates: frozenset[str]) -> Iterator[JobRequest]:
+def jobs(source: Source, terms: Terms, *, seen: Seen) -> Iterator[JobRequest]:
     """The jobs of the rows as they stand now. A row without an id (added meanwhile) waits."""
     for batch in source.read():
         for row in batch:
-            verdict = judge_row(row, terms, is_duplicate=row.row_id in duplicates)
+            verdict = judge_row(row, terms, is_duplicate=seen.is_twice(row.row_id))
             if isinstance(verdict, Check) and row.row_id:
                 yield verdict.job
 

@@ -275,7 +275,7 @@ class _Submitter(threading.Thread):
 
     def run(self) -> None:
         try:
-            jobs = intake.jobs(self._source, self._terms, duplicates=self._tally.duplicates)
+            jobs = intake.jobs(self._source, self._terms, seen=self._tally.seen)
             for batch in intake.batches(jobs):
                 if not self._send(batch):
                     return

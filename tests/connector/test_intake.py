@@ -149,9 +149,7 @@ def test_every_row_that_shares_an_id_is_skipped_the_first_included() -> None:
     says = [(each.check_status, each.conclusion) for batch in source.read() for each in batch]
     assert says == [("skipped", "duplicate_row_id"), ("", ""), ("skipped", "duplicate_row_id")]
     assert tally.told[Conclusion.DUPLICATE_ROW_ID] == 2
-    assert [job.row_id for job in intake.jobs(source, TERMS, duplicates=tally.duplicates)] == [
-        "r_2"
-    ]
+    assert [job.row_id for job in intake.jobs(source, TERMS, seen=tally.seen)] == ["r_2"]
 
 
 def test_blank_ids_are_filled_and_the_rows_are_checked_under_them() -> None:
@@ -165,7 +163,7 @@ def test_blank_ids_are_filled_and_the_rows_are_checked_under_them() -> None:
     assert len(set(ids)) == 3
     assert all(ids)
     assert tally.ids_given == 2
-    jobs = list(intake.jobs(source, TERMS, duplicates=tally.duplicates))
+    jobs = list(intake.jobs(source, TERMS, seen=tally.seen))
     assert [job.row_id for job in jobs] == [ids[0], "r_9"]
 
 
