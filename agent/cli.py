@@ -20,7 +20,8 @@ from rich.text import Text
 
 from agent import credentials as device_key
 from agent import doctor as doctor_module
-from agent.agent import Agent, Duty
+from agent.agent import Agent
+from agent.duty import Duty
 from agent.errors import AgentError, BadSetting, SpoolBusy, SpoolError
 from agent.events import Events
 from agent.resolver import Resolved, Resolver, resolve

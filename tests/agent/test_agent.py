@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.agent import Agent, Duty
+from agent.agent import Agent
+from agent.duty import Duty
 from agent.resolver import Resolved, Task
 from agent.spool import Accepted, Settled, Spool
 from agent.writeback import Pace
@@ -476,7 +477,7 @@ def test_a_full_disk_stops_leasing_loses_nothing_and_passes(world, start):
     world.final_url = "https://a.example/" + "x" * 15_000
 
     world.land(next(iter(world.tasks)))
-    world.wait_until(lambda: running.agent._is_disk_full)
+    world.wait_until(lambda: running.agent._keeping.is_disk_full)
     world.queue.append(lease(2))
     world.now += 21
     world.wait_for("renew 1")

@@ -12,7 +12,9 @@ from typing import ClassVar
 import pytest
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from agent.agent import Agent, Duty
+from agent.agent import Agent
+from agent.clock import suspend_aware
+from agent.duty import Duty
 from agent.resolver import Resolved, Task
 from agent.spool import Spool
 from agent.writeback import Pace
@@ -170,6 +172,7 @@ class Machine:
         self.walker = Walker(f"https://{device}.example/", is_open=is_open)
         self.spool = Spool(folder / device / "spool.sqlite3")
         self.stop = threading.Event()
+        self.clock = suspend_aware
         self.agent = Agent(
             Duty(
                 sources={SOURCE: sheet},
@@ -184,9 +187,13 @@ class Machine:
             spool=self.spool,
             walker=lambda: self.walker,
             stop=self.stop,
+            clock=self._now,
         )
         self.thread = threading.Thread(target=self.agent.run)
         self.thread.start()
+
+    def _now(self) -> float:
+        return self.clock()
 
     def end(self) -> None:
         self.stop.set()
@@ -274,7 +281,7 @@ def test_a_machine_that_slept_too_long_does_not_spoil_the_row(broker, relay, she
     eventually(lambda: bool(sleeper.walker.walking))
     # Asleep: no renewal, no poll; the process knows nothing of it.
     sleeper.relay.lease = sleeper.relay.renew = asleep
-    sleeper.agent._clock = lambda: 0.0
+    sleeper.clock = lambda: 0.0
     machine("awake")
     eventually(lambda: writeback(broker, job) is Writeback.WRITTEN)
 

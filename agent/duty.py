@@ -1,0 +1,32 @@
+"""What an agent serves, and how hard it works."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from agent.writeback import Pace
+from connector.source import Source
+from wire.ready_for_ads import DEFAULT_MAX_AGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """The *sources* (by id) whose rows are served, and jobs without one if *sourceless*.
+
+    *in_flight* links are walked at once and *ahead* more are in hand, so that walking never waits
+    for a lease call. *unwritten* results may wait for their rows before no more work is taken. At
+    the end, links in hand have *finish_seconds* to land before they are given back, and all of it
+    is over after *drain_seconds*.
+    """
+
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    sourceless: bool = True
+    in_flight: int = 256
+    ahead: int = 128
+    unwritten: int = 100_000
+    poll_seconds: int = 25
+    finish_seconds: float = 5.0
+    drain_seconds: float = 20.0
+    tick_seconds: float = 0.5
+    max_age: timedelta = DEFAULT_MAX_AGE
+    pace: Pace = field(default_factory=Pace)
