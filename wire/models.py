@@ -301,10 +301,18 @@ class ResultsRequest(Model):
 
 
 class Accepted(Model):
-    """What the relay did with one result. *job* (for accepted and duplicate) is what to write."""
+    """What the relay did with one result.
+
+    For accepted and duplicate the other fields say what the relay alone knows of the job's ending;
+    what was asked and what was found, the agent has itself. *job* is the whole of it, where given.
+    """
 
     job_id: str
     state: ReportState
+    created_at: Instant | None = None
+    checked_at: Instant | None = None
+    writeback: Writeback | None = None
+    attempts: int = 0
     job: JobAnswer | None = None
 
 
