@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from connector.run import Exit, Summary
+from connector.summary import Exit, Summary
 from wire.vocab import STATUS_OF, CheckStatus, Conclusion, Writeback, check_status
 
 WORDS: Final[Mapping[Conclusion, str]] = {

@@ -9,8 +9,8 @@ import pytest
 
 from connector.locks import try_lock
 from connector.relay_client import Refused
-from connector.run import Exit, Summary, _percentile
 from connector.screen import WORDS
+from connector.summary import Exit, Summary, percentile
 from wire.vocab import Conclusion, Writeback
 
 
@@ -84,7 +84,7 @@ def test_a_run_is_good_only_when_nothing_is_missing_anywhere(
 def test_a_percentile_is_the_smallest_value_that_enough_do_not_exceed(
     counts: dict[int, int], share: float, value: int | None
 ) -> None:
-    assert _percentile(Counter(counts), share) == value
+    assert percentile(Counter(counts), share) == value
 
 
 def test_every_conclusion_has_words_for_a_person() -> None:

@@ -1,0 +1,202 @@
+"""One run under way: rows go out, an agent works, and the relay says how far both are."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from connector.csv_file import CsvFile
+from connector.intake import Tally, Terms
+from connector.options import Options
+from connector.own_agent import Errand, NotWritten, OwnAgent
+from connector.relay_client import RelayError
+from connector.relay_link import RelayLink
+from connector.submitter import Submitter
+from connector.summary import Summary, percentile
+from wire.models import RefreshProgress
+from wire.vocab import Writeback
+
+_POLL_SECONDS = 0.25
+_PATIENCE_SECONDS = 600.0
+_MAX_RESTARTS = 5
+
+
+class Screen(Protocol):
+    """Where a person watches. Every method may do nothing."""
+
+    def stage(self, text: str) -> None:
+        """What is being done now."""
+
+    def begin(self, total: int) -> None:
+        """*total* rows will be checked."""
+
+    def advance(self, settled: int, *, finished: int, text: str = "") -> None:
+        """*settled* rows are finished and written, *finished* of them at least concluded."""
+
+    def end(self) -> None:
+        """Nothing moves any more."""
+
+
+class Course:
+    """One run under way: the submitter, the agent and what the relay says of both."""
+
+    def __init__(
+        self,
+        options: Options,
+        source: CsvFile,
+        terms: Terms,
+        tally: Tally,
+        link: RelayLink,
+        environ: Mapping[str, str],
+        screen: Screen,
+        stop: threading.Event,
+        clock: Callable[[], float],
+    ) -> None:
+        self._options = options
+        self._source = source
+        self._terms = terms
+        self._tally = tally
+        self._link = link
+        self._environ = environ
+        self._screen = screen
+        self._stop = stop
+        self._clock = clock
+        self._submitter = Submitter(source, terms, tally, link, stop)
+        self._walk_ms: Counter[int] = Counter()
+        self._not_written: list[NotWritten] = []
+        self._progress: RefreshProgress | None = None
+        self._restarts = 0
+        self._trouble = ""
+        self._agent: OwnAgent | None = None
+
+    def follow(self) -> None:
+        """Until every row is settled, or nothing can be done any more."""
+        if not self._tally.to_check:
+            return
+        self._screen.stage("checking links")
+        self._screen.begin(self._tally.to_check)
+        self._start_agent()
+        self._submitter.start()
+        try:
+            self._watch()
+        finally:
+            self._stop.set()
+            self._submitter.join(30)
+            self._end_agent()
+            self._refresh_progress()
+            self._screen.end()
+
+    def _watch(self) -> None:
+        last: tuple[int, int, int] | None = None
+        changed = self._clock()
+        while not self._stop.wait(_POLL_SECONDS):
+            self._refresh_progress()
+            self._raise_if_nothing_was_taken()
+            settled, finished, submitted = self._figures()
+            self._screen.advance(settled, finished=finished, text=self._submitter.waits_for)
+            if self._is_over(settled=settled):
+                return
+            if (settled, finished, submitted) != last:
+                last, changed = (settled, finished, submitted), self._clock()
+            elif self._clock() - changed > _PATIENCE_SECONDS:
+                self._trouble = "nothing moved for 10 minutes"
+                return
+            if not self._keep_agent():
+                return
+        self._trouble = "stopped before the end; run again to go on"
+
+    def _raise_if_nothing_was_taken(self) -> None:
+        """A refusal of the very first batch ends the run; later ones let finish what was taken."""
+        submitter = self._submitter
+        if submitter.error is None or submitter.is_alive():
+            return
+        if submitter.submitted == 0 or not isinstance(submitter.error, RelayError):
+            raise submitter.error
+
+    def _figures(self) -> tuple[int, int, int]:
+        """Rows settled (finished, and written where they are written), finished, submitted."""
+        progress = self._progress
+        if progress is None:
+            return 0, 0, 0
+        pending = progress.by_writeback.get(Writeback.PENDING, 0)
+        return progress.finished - pending, progress.finished, progress.submitted
+
+    def _is_over(self, *, settled: int) -> bool:
+        if self._submitter.is_alive():
+            return False
+        return settled >= self._submitter.submitted
+
+    def _refresh_progress(self) -> None:
+        assert self._terms.refresh_id
+        try:
+            progress = self._link.client.progress(self._terms.source_id, self._terms.refresh_id)
+        except RelayError as error:
+            if not error.permanent:
+                self._link.revive()
+            return
+        if progress is not None:
+            self._progress = progress
+
+    def _start_agent(self) -> None:
+        errand = Errand(
+            file=self._source.path,
+            source_id=self._terms.source_id,
+            columns=self._options.columns,
+            allow_private=self._options.allow_private,
+            cafile=self._options.cafile,
+        )
+        self._agent = OwnAgent(
+            errand,
+            relay=self._link.url,
+            credentials=self._link.credentials,
+            home=self._options.home,
+            environ=self._environ,
+        )
+
+    def _keep_agent(self) -> bool:
+        """A dead agent is started again, and one that looks for the relay elsewhere moved."""
+        agent = self._agent
+        assert agent is not None
+        if agent.is_running and agent.relay == self._link.url:
+            return True
+        if not agent.is_running:
+            self._restarts += 1
+            if self._restarts > _MAX_RESTARTS:
+                self._trouble = f"the agent keeps ending: {agent.last_words or agent.exit_code}"
+                return False
+        self._end_agent()
+        self._start_agent()
+        return True
+
+    def _end_agent(self) -> None:
+        agent, self._agent = self._agent, None
+        if agent is None:
+            return
+        agent.stop()
+        self._walk_ms += agent.walk_ms
+        self._not_written += agent.not_written
+
+    def summary(self, *, seconds: float) -> Summary:
+        """What to say at the end."""
+        progress = self._progress
+        by_conclusion = Counter(self._tally.told) + Counter(self._tally.left)
+        if progress:
+            by_conclusion.update(progress.by_conclusion)
+        assert self._terms.refresh_id
+        return Summary(
+            file=self._source.path,
+            source_id=self._terms.source_id,
+            refresh_id=self._terms.refresh_id,
+            relay=self._link.url,
+            rows=self._tally.rows,
+            submitted=max(self._submitter.submitted, progress.submitted if progress else 0),
+            finished=progress.finished if progress else 0,
+            by_conclusion=by_conclusion,
+            by_writeback=progress.by_writeback if progress else {},
+            not_written=tuple(self._not_written),
+            p50_ms=percentile(self._walk_ms, 0.50),
+            p95_ms=percentile(self._walk_ms, 0.95),
+            seconds=seconds,
+            trouble=self._trouble,
+            refusal=error if isinstance(error := self._submitter.error, RelayError) else None,
+        )
