@@ -136,6 +136,7 @@ class Course:
             return
         if progress is not None:
             self._progress = progress
+            self._submitter.finished = progress.finished
 
     def _start_agent(self) -> None:
         errand = Errand(

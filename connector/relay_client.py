@@ -216,9 +216,16 @@ class RelayClient:
 
     # What callers ask.
 
-    def submit(self, jobs: Sequence[JobRequest], *, idempotency_key: str) -> SubmitAnswer:
+    def submit(
+        self,
+        jobs: Sequence[JobRequest],
+        *,
+        idempotency_key: str,
+        patience: Patience | None = None,
+    ) -> SubmitAnswer:
         """Hand in 1 to 1000 jobs: all of them, or none. Sent again, they are the same jobs."""
-        return self._post("/v1/jobs", SubmitRequest(jobs=list(jobs)), SubmitAnswer, idempotency_key)
+        ask = SubmitRequest(jobs=list(jobs))
+        return self._post("/v1/jobs", ask, SubmitAnswer, idempotency_key, patience=patience)
 
     def job(self, job_id: str, *, wait: int = 0) -> JobAnswer:
         """One job; with *wait* (≤ 25 s) not before it is final, or that time is over."""
