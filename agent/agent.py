@@ -20,17 +20,18 @@ from agent.courier import Courier
 from agent.course import Course
 from agent.duty import Duty
 from agent.events import Events
-from agent.holdings import Holdings, key_of
+from agent.findings import Accepted, Finding, to_write
+from agent.holdings import Holdings
 from agent.keeping import Keeping
 from agent.leasing import Leasing
 from agent.renewing import Renewing
-from agent.spool import Accepted, Settled, Spool
+from agent.spool import Settled, Spool
 from agent.walking import Walker, Walking
 from agent.writing import Writing
 from connector.relay_client import RelayClient
 from wire.models import Accepted as Answer
-from wire.models import Lease, ReleaseRequest, Report
-from wire.vocab import ReportState, Writeback
+from wire.models import Lease, ReleaseRequest
+from wire.vocab import ReportState
 
 logger = logging.getLogger(__name__)
 
@@ -218,27 +219,22 @@ class Agent:
 
     # What the courier brings back.
 
-    def _answered(self, pairs: Sequence[tuple[Report, Answer | None]]) -> None:
+    def _answered(self, pairs: Sequence[tuple[Finding, Answer | None]]) -> None:
         self._contact.has_met = True
-        to_write: list[Accepted] = []
+        owed: list[Accepted] = []
         over: list[tuple[str, str]] = []
-        for report, answer in pairs:
-            self._holdings.drop(key_of(report.job_id, report.lease_id))
-            job = answer.job if answer else None
+        for finding, answer in pairs:
+            report = finding.report
+            self._holdings.drop(finding.key)
             if answer and answer.state is ReportState.RETRY:
                 self._leasing.will_come_again(report.job_id)
-            if (
-                answer
-                and answer.state in (ReportState.ACCEPTED, ReportState.DUPLICATE)
-                and job is not None
-                and job.writeback is Writeback.PENDING
-                and self.serves(job.source_id)
-            ):
-                to_write.append(Accepted(lease_id=report.lease_id, job=job))
+            ended = to_write(finding, answer)
+            if ended is not None and self.serves(ended.job.source_id):
+                owed.append(ended)
             else:
                 over.append((report.job_id, report.lease_id))
         self._keeping.forget(over)
-        self.write(to_write)
+        self.write(owed)
 
     def _confirmed(self, settled: Sequence[Settled]) -> None:
         self._contact.has_met = True

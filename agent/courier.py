@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
+from agent.findings import Finding
 from agent.spool import Settled
 from connector.relay_client import NotARelay, Patience, Refused, RelayError
 from wire.models import (
     MAX_REPORTS,
     Accepted,
-    Report,
     ResultsAnswer,
     ResultsRequest,
     WritebacksAnswer,
@@ -43,8 +43,8 @@ class Relay(Protocol):
 class Courier(threading.Thread):
     """A thread with two bags: results first, then words on rows. It waits for a relay that is away.
 
-    *on_answer* is called with each report and the relay's answer, or None when the relay will never
-    take that report; *on_confirmed* with the words the relay has heard; *on_progress* when less is
+    *on_answer* is called with each finding and the relay's answer, None when the relay will never
+    take its report; *on_confirmed* with the words the relay has heard; *on_progress* when less is
     left. *is_fatal* says which errors end it; those, and crashes, go to *on_crash*.
     """
 
@@ -52,7 +52,7 @@ class Courier(threading.Thread):
         self,
         relay: Relay,
         *,
-        on_answer: Callable[[Sequence[tuple[Report, Accepted | None]]], None],
+        on_answer: Callable[[Sequence[tuple[Finding, Accepted | None]]], None],
         on_confirmed: Callable[[Sequence[Settled]], None],
         on_progress: Callable[[], None],
         is_fatal: Callable[[RelayError], bool],
@@ -72,17 +72,17 @@ class Courier(threading.Thread):
         self._clock = clock
         self._pace = pace
         self._changed = threading.Condition()
-        self._reports: deque[Report] = deque()
+        self._reports: deque[Finding] = deque()
         self._settled: deque[Settled] = deque()
         self._on_the_way = 0
         self._reports_on_the_way = 0
         self._failures = 0
         self._is_stopping = False
 
-    def report(self, reports: Iterable[Report]) -> None:
+    def report(self, findings: Iterable[Finding]) -> None:
         """Have these results reported."""
         with self._changed:
-            self._reports.extend(reports)
+            self._reports.extend(findings)
             self._changed.notify_all()
 
     def confirm(self, settled: Iterable[Settled]) -> None:
@@ -139,7 +139,7 @@ class Courier(threading.Thread):
                 raise
             self._wait_out(error)
 
-    def _take(self) -> tuple[list[Report], list[Settled]]:
+    def _take(self) -> tuple[list[Finding], list[Settled]]:
         with self._changed:
             reports = [self._reports.popleft() for _ in range(min(len(self._reports), MAX_REPORTS))]
             settled = [
@@ -156,7 +156,7 @@ class Courier(threading.Thread):
             self._failures = 0
         self._on_progress()
 
-    def _put_back(self, reports: list[Report], settled: list[Settled]) -> None:
+    def _put_back(self, reports: list[Finding], settled: list[Settled]) -> None:
         with self._changed:
             self._reports.extendleft(reversed(reports))
             self._settled.extendleft(reversed(settled))
@@ -197,14 +197,15 @@ class Courier(threading.Thread):
             self._deliver(batch[:middle], send, give_up)
             self._deliver(batch[middle:], send, give_up)
 
-    def _send_reports(self, reports: list[Report]) -> None:
+    def _send_reports(self, findings: list[Finding]) -> None:
+        reports = [each.report for each in findings]
         answers = self._relay.results(ResultsRequest(results=reports)).results
         if [each.job_id for each in answers] != [each.job_id for each in reports]:
             raise NotARelay("the relay's address", status=200, why="it answers other results")
-        self._on_answer(list(zip(reports, answers, strict=True)))
+        self._on_answer(list(zip(findings, answers, strict=True)))
 
-    def _give_up_report(self, report: Report) -> None:
-        self._on_answer([(report, None)])
+    def _give_up_report(self, finding: Finding) -> None:
+        self._on_answer([(finding, None)])
 
     def _send_settled(self, settled: list[Settled]) -> None:
         self._relay.writebacks(WritebacksRequest(writebacks=[each.report for each in settled]))
@@ -214,11 +215,11 @@ class Courier(threading.Thread):
         self._on_confirmed([settled])
 
 
-def _fitting(reports: Sequence[Report]) -> int:
-    """How many of *reports*, from the first on, one request may carry; at least one."""
+def _fitting(findings: Sequence[Finding]) -> int:
+    """How many of *findings*, from the first on, one request may carry; at least one."""
     size = 0
-    for count, report in enumerate(reports):
-        size += len(report.model_dump_json(exclude_defaults=True).encode()) + 1
+    for count, each in enumerate(findings):
+        size += len(each.report.model_dump_json(exclude_defaults=True).encode()) + 1
         if count and size > _MAX_BYTES:
             return count
-    return len(reports)
+    return len(findings)

@@ -6,8 +6,8 @@ from typing import Final
 
 from agent.errors import SpoolFull
 from agent.events import Events
-from agent.spool import Accepted, Settled, Spool
-from wire.models import Report
+from agent.findings import Accepted, Finding
+from agent.spool import Settled, Spool
 
 logger = logging.getLogger(__name__)
 
@@ -28,17 +28,17 @@ class Keeping:
         self._next_try = 0.0
         self.is_disk_full = False
 
-    def add(self, reports: Sequence[Report]) -> bool:
+    def add(self, findings: Sequence[Finding]) -> bool:
         """Keep fresh results; False when they are to be brought again later."""
         if self.is_disk_full:
             if self._clock() < self._next_try:
                 return False
-        elif not reports:
+        elif not findings:
             return True
         try:
             if self.is_disk_full:
                 self._spool.probe()
-            self._spool.add(reports)
+            self._spool.add(findings)
         except SpoolFull as error:
             self._is_full(error)
             return False

@@ -18,16 +18,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from agent.errors import SpoolBusy, SpoolFull, SpoolUnusable
+from agent.findings import Accepted, Ending, Finding, composed
 from connector.locks import try_lock
-from wire.models import JobAnswer, Report, WritebackReport
+from wire.models import JobAnswer, Lease, Report, WritebackReport
 
 APPLICATION_ID: Final = 0x4C6B5370  # "LkSp"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
-_SCHEMA = """
+# lease and report: what was asked and found; ending: what the relay alone knows of it. A result
+# that another agent found has none of them, but the whole job.
+_SCHEMA: Final = """
 CREATE TABLE results (
     job_id TEXT NOT NULL,
     lease_id TEXT NOT NULL,
@@ -35,20 +38,20 @@ CREATE TABLE results (
     report TEXT,
     job TEXT,
     writeback TEXT,
+    lease TEXT,
+    ending TEXT,
     PRIMARY KEY (job_id, lease_id)
 ) WITHOUT ROWID
 """
 
+# From each version to the next.
+_STEPS: Final = {
+    1: ("ALTER TABLE results ADD COLUMN lease TEXT", "ALTER TABLE results ADD COLUMN ending TEXT"),
+}
+
+_ENDING: Final = TypeAdapter(Ending)
 _TIMEOUT_SECONDS = 5.0
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """A final result whose row is to be written. *lease_id* says which delivery brought it."""
-
-    lease_id: str
-    job: JobAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ class Settled:
 class Contents:
     """Everything a spool holds, as an agent finds it when it starts."""
 
-    resolved: tuple[Report, ...]
+    resolved: tuple[Finding, ...]
     accepted: tuple[Accepted, ...]
     settled: tuple[Settled, ...]
 
@@ -106,39 +109,56 @@ class Spool:
             self._connection.close()
         self._held.close()
 
-    def add(self, reports: Sequence[Report]) -> None:
+    def add(self, findings: Sequence[Finding]) -> None:
         """Keep fresh results, all or none. Raises SpoolFull."""
         with self._changing() as connection:
             connection.executemany(
-                "INSERT INTO results (job_id, lease_id, state, report) "
-                "VALUES (?, ?, 'resolved', ?) "
-                "ON CONFLICT DO UPDATE SET report = excluded.report "
+                "INSERT INTO results (job_id, lease_id, state, report, lease) "
+                "VALUES (?, ?, 'resolved', ?, ?) "
+                "ON CONFLICT DO UPDATE SET report = excluded.report, lease = excluded.lease "
                 "WHERE state = 'resolved'",
                 [
                     (
-                        report.job_id,
-                        report.lease_id,
-                        report.model_dump_json(exclude_defaults=True),
+                        each.report.job_id,
+                        each.report.lease_id,
+                        each.report.model_dump_json(exclude_defaults=True),
+                        each.lease and each.lease.model_dump_json(exclude_defaults=True),
                     )
-                    for report in reports
+                    for each in findings
                 ],
             )
 
-    def accept(self, accepted: Iterable[Accepted]) -> None:
+    def accept(self, accepted: Sequence[Accepted]) -> None:
         """These results are their jobs' endings; their rows are to be written."""
+        found = [
+            (_ENDING.dump_json(each.ending).decode(), each.job.job_id, each.lease_id)
+            for each in accepted
+            if each.ending is not None
+        ]
+        handed_over = [
+            (each.job.job_id, each.lease_id, each.job.model_dump_json())
+            for each in accepted
+            if each.ending is None
+        ]
         with self._changing() as connection:
+            connection.executemany(
+                "UPDATE results SET state = 'accepted', ending = ? "
+                "WHERE job_id = ? AND lease_id = ? AND state = 'resolved'",
+                found,
+            )
             connection.executemany(
                 "INSERT INTO results (job_id, lease_id, state, job) VALUES (?, ?, 'accepted', ?) "
                 "ON CONFLICT DO UPDATE SET state = 'accepted', job = excluded.job, report = NULL "
                 "WHERE state = 'resolved'",
-                [(each.job.job_id, each.lease_id, each.job.model_dump_json()) for each in accepted],
+                handed_over,
             )
 
     def settle(self, settled: Iterable[Settled]) -> None:
         """The rows of these are written, or never will be; the relay is still to be told."""
         with self._changing() as connection:
             connection.executemany(
-                "UPDATE results SET state = 'settled', job = NULL, writeback = ? "
+                "UPDATE results SET state = 'settled', writeback = ?, "
+                "report = NULL, lease = NULL, ending = NULL, job = NULL "
                 "WHERE job_id = ? AND lease_id = ?",
                 [
                     (each.report.model_dump_json(), each.report.job_id, each.lease_id)
@@ -158,19 +178,18 @@ class Spool:
 
     def contents(self) -> Contents:
         """All that is here. Raises SpoolUnusable when it cannot be read."""
-        resolved: list[Report] = []
+        resolved: list[Finding] = []
         accepted: list[Accepted] = []
         settled: list[Settled] = []
         try:
-            for lease_id, state, report, job, writeback in self._rows():
-                if state == "resolved":
-                    resolved.append(Report.model_validate_json(report))
-                elif state == "accepted":
-                    found = JobAnswer.model_validate_json(job)
-                    accepted.append(Accepted(lease_id=lease_id, job=found))
+            for row in self._rows():
+                if row["state"] == "resolved":
+                    resolved.append(_finding(row))
+                elif row["state"] == "accepted":
+                    accepted.append(_accepted(row))
                 else:
-                    said = WritebackReport.model_validate_json(writeback)
-                    settled.append(Settled(lease_id=lease_id, report=said))
+                    said = WritebackReport.model_validate_json(row["writeback"])
+                    settled.append(Settled(lease_id=row["lease_id"], report=said))
         except (ValidationError, TypeError) as error:
             raise SpoolUnusable(self.path, "it holds what this version cannot read") from error
         return Contents(resolved=tuple(resolved), accepted=tuple(accepted), settled=tuple(settled))
@@ -180,15 +199,14 @@ class Spool:
             (count,) = self._connection.execute("SELECT count(*) FROM results").fetchone()
         return int(count)
 
-    def _rows(self) -> Iterator[tuple[str, str, str, str, str]]:
+    def _rows(self) -> list[sqlite3.Row]:
         with self._lock:
             try:
-                rows = self._connection.execute(
-                    "SELECT lease_id, state, report, job, writeback FROM results"
-                ).fetchall()
+                cursor = self._connection.execute("SELECT * FROM results")
+                cursor.row_factory = sqlite3.Row
+                return cursor.fetchall()
             except sqlite3.DatabaseError as error:
                 raise SpoolUnusable(self.path, str(error)) from error
-        yield from rows
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -228,12 +246,7 @@ class Spool:
                 self._check(connection)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
-            if is_new or not _has_table(connection):
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-                connection.execute(_SCHEMA)
-                connection.execute("COMMIT")
+            _bring_up(connection)
         except sqlite3.DatabaseError as error:
             connection.close()
             if _is_full(error):
@@ -251,7 +264,7 @@ class Spool:
             return  # killed between making the file and its table
         if application != APPLICATION_ID:
             raise SpoolUnusable(self.path, "it belongs to another program")
-        if version != SCHEMA_VERSION:
+        if version != SCHEMA_VERSION and version not in _STEPS:
             raise SpoolUnusable(
                 self.path, f"it is of version {version}, this agent knows {SCHEMA_VERSION}"
             )
@@ -260,9 +273,41 @@ class Spool:
             raise SpoolUnusable(self.path, f"it is damaged: {verdict}")
 
 
-def _has_table(connection: sqlite3.Connection) -> bool:
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """Make the table, or bring an older one to this version; all of it or nothing."""
     found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'results'").fetchone()
-    return found is not None
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if found and version == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if not found:
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(_SCHEMA)
+    else:
+        for step in range(version, SCHEMA_VERSION):
+            for statement in _STEPS[step]:
+                connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _finding(row: sqlite3.Row) -> Finding:
+    lease = row["lease"]
+    return Finding(
+        lease=None if lease is None else Lease.model_validate_json(lease),
+        report=Report.model_validate_json(row["report"]),
+    )
+
+
+def _accepted(row: sqlite3.Row) -> Accepted:
+    lease_id = row["lease_id"]
+    if row["ending"] is None:
+        return Accepted(lease_id=lease_id, job=JobAnswer.model_validate_json(row["job"]))
+    finding, ending = _finding(row), _ENDING.validate_json(row["ending"])
+    if finding.lease is None:
+        raise TypeError("an ending without its lease")
+    job = composed(finding.lease, finding.report, ending)
+    return Accepted(lease_id=lease_id, job=job, ending=ending)
 
 
 def _is_full(error: sqlite3.DatabaseError) -> bool:

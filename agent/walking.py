@@ -7,6 +7,7 @@ from typing import Protocol
 
 from agent.course import Course
 from agent.events import Events
+from agent.findings import Finding
 from agent.holdings import Holdings, key_of
 from agent.keeping import Keeping
 from agent.resolver import Resolved, Task
@@ -45,7 +46,7 @@ class Walking:
         keeping: Keeping,
         events: Events,
         course: Course,
-        on_kept: Callable[[Sequence[Report]], None],
+        on_kept: Callable[[Sequence[Finding]], None],
         tick_seconds: float,
     ) -> None:
         self._make_walker = make_walker
@@ -58,7 +59,7 @@ class Walking:
         self._lock = threading.Lock()
         self._to_walk: list[Lease] = []
         self._to_cancel: list[str] = []
-        self._unspooled: list[Report] = []
+        self._unspooled: list[Finding] = []
         self._walker: Walker | None = None
         self._is_over = threading.Event()
 
@@ -115,9 +116,8 @@ class Walking:
             lease = self._holdings.walked(each.key)
             if lease is None:
                 continue  # lost or canceled meanwhile
-            self._unspooled.append(
-                Report(job_id=lease.job_id, lease_id=lease.lease_id, outcome=each.outcome)
-            )
+            report = Report(job_id=lease.job_id, lease_id=lease.lease_id, outcome=each.outcome)
+            self._unspooled.append(Finding(lease=lease, report=report))
             self._events.say(
                 "resolved",
                 job_id=lease.job_id,
@@ -130,11 +130,11 @@ class Walking:
 
     def _keep(self) -> None:
         """Put fresh results into the spool, and only then let them be reported."""
-        reports = self._unspooled
-        if not self._keeping.add(reports) or not reports:
+        findings = self._unspooled
+        if not self._keeping.add(findings) or not findings:
             return
         self._unspooled = []
-        self._on_kept(reports)
+        self._on_kept(findings)
         self._course.moved()
 
 

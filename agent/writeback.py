@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from agent.spool import Accepted, Settled
+from agent.findings import Accepted
+from agent.spool import Settled
 from connector.errors import ConnectorError
 from connector.results import as_of, change_for
 from connector.source import Change, Source, Written

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from agent.course import Course
 from agent.duty import Duty
 from agent.events import Events
+from agent.findings import Accepted
 from agent.keeping import Keeping
-from agent.spool import Accepted, Settled
+from agent.spool import Settled
 from agent.writeback import Owed, SourceWriter
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from agent.agent import Agent
 from agent.duty import Duty
+from agent.findings import Accepted, Finding
 from agent.resolver import Resolved, Task
-from agent.spool import Accepted, Settled, Spool
+from agent.spool import Settled, Spool
 from agent.writeback import Pace
 from connector.errors import ConnectorError, Locked
 from connector.relay_client import Refused, RelayError, Unreachable
@@ -84,6 +85,10 @@ def report(number: int) -> models.Report:
     return models.Report(job_id=job_id(number), lease_id="1-aaaaaaaa", outcome=outcome())
 
 
+def finding(number: int) -> Finding:
+    return Finding(lease=lease(number), report=report(number))
+
+
 class World:
     """Clock, relay, walker and file of one agent; everything that is done to them is noted."""
 
@@ -102,6 +107,8 @@ class World:
         self.events: list[str] = []
         self.stop = threading.Event()
         self.lands_at_once = True
+        self.tells_whole_jobs = True
+        self.changes: list[Change] = []
         self.is_deaf_to_results = False
         self.unheard = 0
         self.polls = 0
@@ -165,9 +172,17 @@ class World:
             number = int(each.job_id[-12:])
             state = self.says.get(each.job_id, ReportState.ACCEPTED)
             has_job = state in (ReportState.ACCEPTED, ReportState.DUPLICATE)
+            job = job_of(number) if has_job else None
             answers.append(
-                models.Accepted(
-                    job_id=each.job_id, state=state, job=job_of(number) if has_job else None
+                models.Accepted(job_id=each.job_id, state=state, job=job)
+                if self.tells_whole_jobs or job is None
+                else models.Accepted(
+                    job_id=each.job_id,
+                    state=state,
+                    created_at=job.created_at,
+                    checked_at=job.checked_at,
+                    writeback=job.writeback,
+                    attempts=1,
                 )
             )
             self.note(f"report {number}")
@@ -230,6 +245,7 @@ class World:
     def write(self, changes: Sequence[Change]) -> list[Written]:
         if self.write_error:
             raise self.write_error
+        self.changes += changes
         for change in changes:
             self.note(f"write {change.row_id[2:]}")
         return [Written(row_id=each.row_id, writeback=Writeback.WRITTEN) for each in changes]
@@ -321,6 +337,28 @@ def test_a_link_is_walked_reported_written_and_confirmed_in_that_order(world, st
     assert world.log[-1] == "closed"
 
 
+@pytest.mark.parametrize("tells_whole_jobs", [True, False])
+@pytest.mark.parametrize("state", [ReportState.ACCEPTED, ReportState.DUPLICATE])
+def test_the_row_gets_what_was_found_here_at_the_time_the_relay_took_it(
+    world, start, state, tells_whole_jobs
+):
+    world.tells_whole_jobs = tells_whole_jobs
+    world.says[job_id(1)] = state
+    world.final_url = "https://found.example/here"
+    world.queue.append(lease(1))
+
+    running = start()
+    world.wait_for("confirm 1 written")
+
+    assert running.end() == 0
+    (change,) = world.changes
+    assert (change.row_id, change.tracking_url) == ("r_1", "https://t.example/1")
+    assert change.checked_at == NOW
+    assert change.cells["final_url"] == "https://found.example/here"
+    assert change.cells["conclusion"] == "valid"
+    assert change.cells["last_checked"] == "2026-11-20T12:00:00Z"
+
+
 @pytest.mark.parametrize("state", [ReportState.STALE, ReportState.RETRY])
 def test_a_report_that_is_not_the_jobs_ending_is_never_written(world, start, state):
     world.says[job_id(1)] = state
@@ -345,10 +383,10 @@ def test_a_report_that_was_heard_before_is_still_written(world, start):
 
 def test_what_an_earlier_process_left_comes_first_then_its_leases_go_back(world, start):
     with Spool(world.path) as spool:
-        spool.add([report(1)])
+        spool.add([finding(1)])
         spool.accept([Accepted(lease_id="1-aaaaaaaa", job=job_of(2))])
         said = models.WritebackReport(job_id=job_id(3), writeback=Writeback.MISSING)
-        spool.add([report(3)])
+        spool.add([finding(3)])
         spool.settle([Settled(lease_id="1-aaaaaaaa", report=said)])
     world.queue.append(lease(4))
 
@@ -365,7 +403,7 @@ def test_what_an_earlier_process_left_comes_first_then_its_leases_go_back(world,
 
 def test_nothing_is_leased_before_the_relay_heard_what_the_spool_holds(world, start):
     with Spool(world.path) as spool:
-        spool.add([report(1)])
+        spool.add([finding(1)])
     world.is_deaf_to_results = True
     world.queue.append(lease(2))
 
@@ -526,9 +564,30 @@ def test_a_file_that_is_locked_to_the_end_is_written_by_the_next_process(world, 
     assert world.log.count("walk 1") == 1
 
 
+def test_a_row_owed_at_the_end_is_written_later_from_what_the_spool_kept(world, start):
+    world.tells_whole_jobs = False
+    world.final_url = "https://found.example/here"
+    world.write_error = Locked(Path("links.csv"))
+    world.queue.append(lease(1))
+    running = start()
+    world.wait_for("report 1")
+    assert running.end() == 1
+
+    world.write_error = None
+    world.stop.clear()
+    again = start()
+    world.wait_for("confirm 1 written")
+
+    assert again.end() == 0
+    (change,) = world.changes
+    assert (change.row_id, change.tracking_url) == ("r_1", "https://t.example/1")
+    assert change.cells["final_url"] == "https://found.example/here"
+    assert change.cells["last_checked"] == "2026-11-20T12:00:00Z"
+
+
 def test_a_key_that_is_refused_ends_the_agent_and_keeps_the_spool(world, start):
     with Spool(world.path) as spool:
-        spool.add([report(1)])
+        spool.add([finding(1)])
     world.error = Refused(code="unauthorized", status=401, detail="no")
 
     running = start()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from agent.courier import Courier
+from agent.findings import Finding
 from agent.spool import Settled
 from connector.relay_client import NotARelay, Patience, Refused, RelayError, Unreachable
 from wire import models
@@ -20,6 +21,10 @@ def report(number: int, url: str = "https://a.example/") -> models.Report:
     )
     job_id = f"6a1f3f0e-0000-5000-8000-{number:012}"
     return models.Report(job_id=job_id, lease_id="1-aaaaaaaa", outcome=outcome)
+
+
+def finding(number: int, url: str = "https://a.example/") -> Finding:
+    return Finding(lease=None, report=report(number, url))
 
 
 def settled(number: int) -> Settled:
@@ -72,9 +77,9 @@ class Office:
             raise BAD
         return models.WritebacksAnswer(writebacks=[])
 
-    def _on_answer(self, pairs: Sequence[tuple[models.Report, models.Accepted | None]]) -> None:
+    def _on_answer(self, pairs: Sequence[tuple[Finding, models.Accepted | None]]) -> None:
         for asked, answer in pairs:
-            (self.heard if answer else self.given_up).append(asked.job_id)
+            (self.heard if answer else self.given_up).append(asked.report.job_id)
         self._notify()
 
     def _on_confirmed(self, words: Sequence[Settled]) -> None:
@@ -108,7 +113,7 @@ def ids(*numbers: int) -> list[str]:
 
 
 def test_results_travel_together_and_in_order(office):
-    office.courier.report(report(number) for number in range(250))
+    office.courier.report(finding(number) for number in range(250))
     office.courier.start()
 
     office.wait_until(lambda: len(office.heard) == 250)
@@ -119,7 +124,7 @@ def test_results_travel_together_and_in_order(office):
 
 def test_long_results_travel_in_requests_the_relay_takes(office):
     long = "https://a.example/" + "x" * 16_000
-    office.courier.report(report(number, url=long) for number in range(150))
+    office.courier.report(finding(number, url=long) for number in range(150))
     office.courier.start()
 
     office.wait_until(lambda: len(office.heard) == 150)
@@ -141,7 +146,7 @@ def test_long_results_travel_in_requests_the_relay_takes(office):
 )
 def test_a_relay_that_is_away_is_waited_for(office, failure):
     office.failures = [failure] * 5
-    office.courier.report([report(1), report(2)])
+    office.courier.report([finding(1), finding(2)])
     office.courier.confirm([settled(3)])
     office.courier.start()
 
@@ -155,7 +160,7 @@ def test_a_relay_that_is_away_is_waited_for(office, failure):
 
 def test_the_one_result_the_relay_never_takes_is_found(office):
     office.bad = set(ids(3, 7))
-    office.courier.report(report(number) for number in range(10))
+    office.courier.report(finding(number) for number in range(10))
     office.courier.confirm(settled(number) for number in range(10))
     office.courier.start()
 
@@ -167,7 +172,7 @@ def test_the_one_result_the_relay_never_takes_is_found(office):
 
 def test_a_revoked_key_ends_it(office):
     office.failures = [KEY_REVOKED]
-    office.courier.report([report(1)])
+    office.courier.report([finding(1)])
     office.courier.start()
 
     office.wait_until(lambda: bool(office.crashes))
@@ -178,7 +183,7 @@ def test_a_revoked_key_ends_it(office):
 
 def test_answers_about_other_jobs_are_no_answers(office):
     office.shuffles = True
-    office.courier.report([report(1), report(2)])
+    office.courier.report([finding(1), finding(2)])
     office.courier.start()
 
     office.wait_until(lambda: len(office.heard) == 2)
@@ -189,7 +194,7 @@ def test_answers_about_other_jobs_are_no_answers(office):
 def test_it_can_be_stopped_while_it_waits_for_the_relay(office):
     office.courier._pace = Patience(first_pause=1000.0, longest_pause=1000.0)
     office.failures = [DOWN]
-    office.courier.report([report(1)])
+    office.courier.report([finding(1)])
     office.courier.start()
     office.wait_until(lambda: not office.failures)
 

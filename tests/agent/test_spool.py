@@ -9,22 +9,48 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SpoolBusy, SpoolFull, SpoolUnusable
-from agent.spool import Accepted, Settled, Spool
-from wire.models import JobAnswer, Outcome, Report, WritebackReport
-from wire.vocab import CheckStatus, Conclusion, JobStatus, Writeback
+from agent.findings import Accepted, Ending, Finding, composed
+from agent.spool import Settled, Spool
+from wire.models import JobAnswer, Lease, Outcome, Report, WritebackReport
+from wire.vocab import CheckStatus, Conclusion, JobKind, JobStatus, Writeback
 
 JOB = "6a1f3f0e-0000-5000-8000-00000000000{}"
 LEASE = "1-aaaaaaaa"
 
 
-def report(number: int = 1, lease_id: str = LEASE, url: str = "https://a.example/ü") -> Report:
+ENDING = Ending(
+    created_at=datetime(2026, 11, 20, tzinfo=UTC),
+    checked_at=datetime(2026, 11, 20, 1, 2, 3, 456789, tzinfo=UTC),
+    attempts=2,
+)
+
+
+def finding(number: int = 1, lease_id: str = LEASE, url: str = "https://a.example/ü") -> Finding:
     outcome = Outcome(
         status=JobStatus.DONE, conclusion=Conclusion.VALID, final_url=url, http_status=200
     )
-    return Report(job_id=JOB.format(number), lease_id=lease_id, outcome=outcome)
+    report = Report(job_id=JOB.format(number), lease_id=lease_id, outcome=outcome)
+    lease = Lease(
+        job_id=report.job_id,
+        lease_id=lease_id,
+        kind=JobKind.LINK,
+        source_id="src_a",
+        row_id="r_ü",
+        tracking_url="https://t.example/",
+        delivery=1,
+        attempt=2,
+    )
+    return Finding(lease=lease, report=report)
 
 
-def accepted(number: int = 1, lease_id: str = LEASE) -> Accepted:
+def accepted(number: int = 1) -> Accepted:
+    """Our own finding, accepted."""
+    found = finding(number)
+    job = composed(found.lease, found.report, ENDING)
+    return Accepted(lease_id=LEASE, job=job, ending=ENDING)
+
+
+def handed_over(number: int = 1, lease_id: str = LEASE) -> Accepted:
     job = JobAnswer(
         job_id=JOB.format(number),
         source_id="src_a",
@@ -52,15 +78,12 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_result_walks_from_resolved_to_forgotten(path):
     with Spool(path) as spool:
-        spool.add([report(1), report(2)])
-        assert {each.job_id for each in spool.contents().resolved} == {
-            report(1).job_id,
-            report(2).job_id,
-        }
+        spool.add([finding(1), finding(2)])
+        assert spool.contents().resolved == (finding(1), finding(2))
 
         spool.accept([accepted(1)])
         assert spool.contents().accepted == (accepted(1),)
-        assert spool.contents().resolved == (report(2),)
+        assert spool.contents().resolved == (finding(2),)
 
         spool.settle([settled(1)])
         assert spool.contents().settled == (settled(1),)
@@ -75,9 +98,12 @@ def test_what_was_committed_is_there_after_kill_9(path):
 import os, signal
 from pathlib import Path
 from agent.spool import Spool
-from wire.models import Report
+from agent.findings import Finding
+from wire.models import Lease, Report
 spool = Spool(Path({str(path)!r}))
-spool.add([Report.model_validate_json({report().model_dump_json()!r})])
+lease = Lease.model_validate_json({finding().lease.model_dump_json()!r})
+report = Report.model_validate_json({finding().report.model_dump_json()!r})
+spool.add([Finding(lease=lease, report=report)])
 os.kill(os.getpid(), signal.SIGKILL)
 """
     ended = subprocess.run(
@@ -86,22 +112,22 @@ os.kill(os.getpid(), signal.SIGKILL)
 
     assert ended.returncode == -signal.SIGKILL
     with Spool(path) as spool:
-        assert spool.contents().resolved == (report(),)
+        assert spool.contents().resolved == (finding(),)
 
 
 def test_a_handed_over_result_needs_no_walk_of_ours(path):
     with Spool(path) as spool:
-        spool.accept([accepted(lease_id="2-bbbbbbbb")])
+        spool.accept([handed_over(lease_id="2-bbbbbbbb")])
 
-        assert spool.contents().accepted == (accepted(lease_id="2-bbbbbbbb"),)
+        assert spool.contents().accepted == (handed_over(lease_id="2-bbbbbbbb"),)
 
 
 def test_a_late_report_does_not_undo_what_came_after(path):
     with Spool(path) as spool:
-        spool.add([report()])
+        spool.add([finding()])
         spool.accept([accepted()])
 
-        spool.add([report()])
+        spool.add([finding()])
         assert spool.contents().accepted == (accepted(),)
 
         spool.settle([settled()])
@@ -111,10 +137,10 @@ def test_a_late_report_does_not_undo_what_came_after(path):
 
 def test_the_same_job_of_two_leases_is_two_entries(path):
     with Spool(path) as spool:
-        spool.add([report(), report(lease_id="2-bbbbbbbb")])
+        spool.add([finding(), finding(lease_id="2-bbbbbbbb")])
         spool.forget([(JOB.format(1), LEASE)])
 
-        assert spool.contents().resolved == (report(lease_id="2-bbbbbbbb"),)
+        assert spool.contents().resolved == (finding(lease_id="2-bbbbbbbb"),)
 
 
 def test_a_spool_belongs_to_one_process_at_a_time(path):
@@ -127,16 +153,16 @@ def test_a_spool_belongs_to_one_process_at_a_time(path):
 
 def test_a_full_disk_changes_nothing_and_is_said_so(path):
     with Spool(path) as spool:
-        spool.add([report(1)])
+        spool.add([finding(1)])
         (pages,) = spool._connection.execute("PRAGMA page_count").fetchone()
         spool._connection.execute(f"PRAGMA max_page_count={pages}")
-        long = [report(2), report(3, url="https://a.example/" + "x" * 15000)]
+        long = [finding(2), finding(3, url="https://a.example/" + "x" * 15000)]
 
         with pytest.raises(SpoolFull) as error:
             spool.add(long)
 
         assert not error.value.permanent
-        assert spool.contents().resolved == (report(1),)
+        assert spool.contents().resolved == (finding(1),)
         spool._connection.execute("PRAGMA max_page_count=100000")
         spool.add(long)
         assert len(spool) == 3
@@ -161,7 +187,7 @@ def write_newer(path: Path) -> None:
 
 def write_damaged(path: Path) -> None:
     with Spool(path) as spool:
-        spool.add([report(number) for number in range(10)])
+        spool.add([finding(number) for number in range(10)])
     content = bytearray(path.read_bytes())
     content[4096:8192] = os.urandom(4096)
     path.write_bytes(content)
@@ -170,7 +196,9 @@ def write_damaged(path: Path) -> None:
 def write_unreadable_entry(path: Path) -> None:
     Spool(path).close()
     connection = sqlite3.connect(path)
-    connection.execute("INSERT INTO results VALUES ('a', 'b', 'resolved', '{}', NULL, NULL)")
+    connection.execute(
+        "INSERT INTO results (job_id, lease_id, state, report) VALUES ('a', 'b', 'resolved', '{}')"
+    )
     connection.commit()
     connection.close()
 
@@ -190,6 +218,50 @@ def test_a_file_that_is_no_spool_is_refused_and_left_as_it_is(path, write):
     assert path.read_bytes() == before
 
 
+V1 = """
+CREATE TABLE results (
+    job_id TEXT NOT NULL,
+    lease_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('resolved', 'accepted', 'settled')),
+    report TEXT,
+    job TEXT,
+    writeback TEXT,
+    PRIMARY KEY (job_id, lease_id)
+) WITHOUT ROWID
+"""
+
+
+def test_what_version_1_left_is_all_there_and_goes_on(path):
+    path.parent.mkdir()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA application_id=0x4C6B5370")
+    connection.execute("PRAGMA user_version=1")
+    connection.execute(V1)
+    left = [
+        (1, "resolved", finding(1).report.model_dump_json(exclude_defaults=True), None, None),
+        (2, "accepted", None, handed_over(2).job.model_dump_json(), None),
+        (3, "settled", None, None, settled(3).report.model_dump_json()),
+    ]
+    for number, *rest in left:
+        row = (JOB.format(number), LEASE, *rest)
+        connection.execute("INSERT INTO results VALUES (?, ?, ?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+
+    for _ in range(2):  # brought up, and opened as it then is
+        with Spool(path) as spool:
+            contents = spool.contents()
+            assert contents.resolved == (Finding(lease=None, report=finding(1).report),)
+            assert contents.accepted == (handed_over(2),)
+            assert contents.settled == (settled(3),)
+
+    with Spool(path) as spool:
+        spool.accept([handed_over(1)])
+        spool.add([finding(4)])
+        assert spool.contents().accepted == (handed_over(1), handed_over(2))
+        assert spool.contents().resolved == (finding(4),)
+
+
 def test_an_empty_file_becomes_a_spool(path):
     path.parent.mkdir()
     path.touch()
@@ -205,7 +277,7 @@ def test_a_spool_killed_while_it_was_made_is_made_again(path):
     connection.close()
 
     with Spool(path) as spool:
-        spool.add([report()])
+        spool.add([finding()])
 
     with Spool(path) as spool:
         assert len(spool) == 1
@@ -214,6 +286,6 @@ def test_a_spool_killed_while_it_was_made_is_made_again(path):
 @pytest.mark.skipif(os.name != "posix", reason="rights are POSIX'")
 def test_nobody_else_may_read_results(path):
     with Spool(path) as spool:
-        spool.add([report()])
+        spool.add([finding()])
 
         assert path.stat().st_mode & 0o077 == 0
