@@ -46,22 +46,23 @@ class Accepted:
 def to_write(finding: Finding, answer: Answer | None) -> Accepted | None:
     """What is to be written now that the relay gave this *answer*; None when it is nothing.
 
-    None as well when an older version kept no lease and the answer does not hold the job: the
-    relay will hand it out again as a result to write.
+    None as well when an older version kept no lease: the relay will hand the result out again as
+    one to write.
     """
     if answer is None or answer.state not in (ReportState.ACCEPTED, ReportState.DUPLICATE):
         return None
-    told = answer if answer.job is None else answer.job
-    if told.writeback is not Writeback.PENDING:
+    if answer.writeback is not Writeback.PENDING:
         return None
-    lease_id = finding.report.lease_id
-    if finding.lease is not None and told.created_at is not None:
-        ending = Ending(
-            created_at=told.created_at, checked_at=told.checked_at, attempts=told.attempts
-        )
-        job = composed(finding.lease, finding.report, ending)
-        return Accepted(lease_id=lease_id, job=job, ending=ending)
-    return None if answer.job is None else Accepted(lease_id=lease_id, job=answer.job)
+    if finding.lease is None or answer.created_at is None:
+        return None
+    ending = Ending(
+        created_at=answer.created_at, checked_at=answer.checked_at, attempts=answer.attempts
+    )
+    return Accepted(
+        lease_id=finding.report.lease_id,
+        job=composed(finding.lease, finding.report, ending),
+        ending=ending,
+    )
 
 
 def composed(lease: Lease, report: Report, ending: Ending) -> JobAnswer:

@@ -303,17 +303,16 @@ class ResultsRequest(Model):
 class Accepted(Model):
     """What the relay did with one result.
 
-    For accepted and duplicate the other fields say what the relay alone knows of the job's ending;
-    what was asked and what was found, the agent has itself. *job* is the whole of it, where given.
+    For accepted and duplicate, how the job stands: its agent knows the rest. A duplicate without
+    *checked_at* is of a job whose row is nobody's business any more.
     """
 
     job_id: str
     state: ReportState
+    attempts: int = 0
     created_at: Instant | None = None
     checked_at: Instant | None = None
-    writeback: Writeback | None = None
-    attempts: int = 0
-    job: JobAnswer | None = None
+    writeback: Writeback = Writeback.NONE
 
 
 class ResultsAnswer(Model):

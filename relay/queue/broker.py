@@ -40,7 +40,7 @@ from relay.queue.redis_facts import RedisFacts, ensure_safe, facts_of
 from relay.queue.refill import Refill
 from relay.queue.rq_form import encode_data, shared_fields, shown_result, template
 from relay.queue.scripts import Scripts, redis_errors
-from relay.queue.stored import FIELDS, OWED_FIELDS, lease_of, owed_record, record_of
+from relay.queue.stored import FIELDS, OWED_FIELDS, accepted_of, lease_of, owed_record, record_of
 from relay.queue.terms import Admission, Caller, Limits, QueueSettings, SweepCounts
 from relay.records import JobRecord, RefreshCount, outcome_json
 from wire.models import (
@@ -65,7 +65,6 @@ from wire.vocab import (
     Disposition,
     JobStatus,
     LeaseState,
-    ReportState,
     Writeback,
 )
 
@@ -278,7 +277,7 @@ class Broker:
 
     def report(self, caller: Caller, reports: Sequence[Report]) -> list[Accepted]:
         """Take results: exactly one per job is accepted. One script for the whole batch."""
-        arguments: list[str] = [json.dumps(self._terms(caller) | {"fields": FIELDS})]
+        arguments: list[str] = [json.dumps(self._terms(caller))]
         for report in reports:
             outcome = report.outcome
             again = retries.delays(outcome, steps=self.settings.retry_delays, chance=self._chance)
@@ -292,23 +291,9 @@ class Broker:
                 ",".join(f"{delay:.3f}" for delay in again),
             ]
         return [
-            self._accepted(caller.account_id, report, ReportState(state.decode()), row)
-            for report, (state, row) in zip(
-                reports, self._scripts.run("report", arguments), strict=True
-            )
+            accepted_of(report.job_id, row)
+            for report, row in zip(reports, self._scripts.run("report", arguments), strict=True)
         ]
-
-    def _accepted(
-        self, account_id: str, report: Report, state: ReportState, row: Sequence[bytes | None]
-    ) -> Accepted:
-        job: JobAnswer | None = None
-        if state is ReportState.ACCEPTED:
-            record = record_of(report.job_id, row, outcome=report.outcome)
-            job = record.answer() if record else None
-        elif state is ReportState.DUPLICATE:
-            # Its hash may be gone by now, and the marker does not say whose the job is.
-            job = self.job(account_id, report.job_id)
-        return Accepted(job_id=report.job_id, state=state, job=job)
 
     def note_writebacks(
         self, caller: Caller, reports: Sequence[WritebackReport]

@@ -41,4 +41,5 @@ class Scripts:
 def _text(name: str) -> str:
     folder = resources.files("relay.queue") / "lua"
     library = (folder / "library.lua").read_text("utf-8")
-    return library + (folder / f"{name}.lua").read_text("utf-8")
+    act = (folder / f"{name}.lua").read_text("utf-8")
+    return f"{library}\nlocal function act()\n{act}\nend\nreturn conduct(act)\n"

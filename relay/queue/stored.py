@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from relay.queue.rq_form import decode_data
-from relay.records import JobRecord, parse_outcome
-from wire.models import Lease, Outcome
-from wire.vocab import Conclusion, JobKind, JobStatus, Writeback
+from relay.records import JobRecord, instant, parse_outcome
+from wire.models import Accepted, Lease
+from wire.vocab import Conclusion, JobKind, JobStatus, ReportState, Writeback
 
 FIELDS: Final = (
     "data", "lr_account_id", "lr_kind", "lr_status", "lr_conclusion", "lr_outcome",
@@ -41,10 +41,24 @@ def lease_of(kind: bytes, job_id: bytes, lease_id: bytes, delivery: int, row: li
     )
 
 
-def record_of(
-    job_id: str, row: Sequence[bytes | None], *, outcome: Outcome | None = None
-) -> JobRecord | None:
-    """A job out of its hash; None if there is none, or it is not ours. *outcome* if it is known."""
+def accepted_of(job_id: str, row: Sequence[Any]) -> Accepted:
+    """What REPORT answers for one result: its state, and for a job that ended how it stands."""
+    state = ReportState(row[0].decode())
+    if len(row) == 1:
+        return Accepted(job_id=job_id, state=state)
+    _, attempts, created_at, checked_at, writeback = row
+    return Accepted(
+        job_id=job_id,
+        state=state,
+        attempts=int(attempts),
+        created_at=instant(float(created_at)),
+        checked_at=instant(float(checked_at)),
+        writeback=Writeback(writeback.decode()),
+    )
+
+
+def record_of(job_id: str, row: Sequence[bytes | None]) -> JobRecord | None:
+    """A job out of its hash; None if there is none, or it is not ours."""
     values = dict(zip(FIELDS, row, strict=True))
     data, status = values["data"], values["lr_status"]
     if data is None or status is None:
@@ -57,7 +71,7 @@ def record_of(
         kind=JobKind(text.get("lr_kind", "link")),
         status=JobStatus(text["lr_status"]),
         conclusion=Conclusion(text["lr_conclusion"]) if "lr_conclusion" in text else None,
-        outcome=outcome or parse_outcome(text.get("lr_outcome", "")),
+        outcome=parse_outcome(text.get("lr_outcome", "")),
         skip_reason=text.get("lr_skip_reason", ""),
         attempts=int(text.get("lr_attempts", 0)),
         device_id=text.get("lr_device_id"),

@@ -107,7 +107,6 @@ class World:
         self.events: list[str] = []
         self.stop = threading.Event()
         self.lands_at_once = True
-        self.tells_whole_jobs = True
         self.changes: list[Change] = []
         self.is_deaf_to_results = False
         self.unheard = 0
@@ -171,12 +170,9 @@ class World:
         for each in ask.results:
             number = int(each.job_id[-12:])
             state = self.says.get(each.job_id, ReportState.ACCEPTED)
-            has_job = state in (ReportState.ACCEPTED, ReportState.DUPLICATE)
-            job = job_of(number) if has_job else None
+            job = job_of(number)
             answers.append(
-                models.Accepted(job_id=each.job_id, state=state, job=job)
-                if self.tells_whole_jobs or job is None
-                else models.Accepted(
+                models.Accepted(
                     job_id=each.job_id,
                     state=state,
                     created_at=job.created_at,
@@ -184,6 +180,8 @@ class World:
                     writeback=job.writeback,
                     attempts=1,
                 )
+                if state in (ReportState.ACCEPTED, ReportState.DUPLICATE)
+                else models.Accepted(job_id=each.job_id, state=state)
             )
             self.note(f"report {number}")
         return models.ResultsAnswer(results=answers)
@@ -337,12 +335,8 @@ def test_a_link_is_walked_reported_written_and_confirmed_in_that_order(world, st
     assert world.log[-1] == "closed"
 
 
-@pytest.mark.parametrize("tells_whole_jobs", [True, False])
 @pytest.mark.parametrize("state", [ReportState.ACCEPTED, ReportState.DUPLICATE])
-def test_the_row_gets_what_was_found_here_at_the_time_the_relay_took_it(
-    world, start, state, tells_whole_jobs
-):
-    world.tells_whole_jobs = tells_whole_jobs
+def test_the_row_gets_what_was_found_here_at_the_time_the_relay_took_it(world, start, state):
     world.says[job_id(1)] = state
     world.final_url = "https://found.example/here"
     world.queue.append(lease(1))
@@ -565,7 +559,6 @@ def test_a_file_that_is_locked_to_the_end_is_written_by_the_next_process(world, 
 
 
 def test_a_row_owed_at_the_end_is_written_later_from_what_the_spool_kept(world, start):
-    world.tells_whole_jobs = False
     world.final_url = "https://found.example/here"
     world.write_error = Locked(Path("links.csv"))
     world.queue.append(lease(1))

@@ -1,4 +1,4 @@
-"""What a report's answer means for the row, whatever of the job the answer holds."""
+"""What a report's answer means for the row."""
 
 from datetime import UTC, datetime
 
@@ -71,11 +71,7 @@ def record(outcome: Outcome = LANDED, writeback: Writeback = Writeback.PENDING) 
     )
 
 
-def whole(job: JobRecord, state: ReportState = ReportState.ACCEPTED) -> Accepted:
-    return Accepted(job_id=JOB, state=state, job=job.answer())
-
-
-def slim(job: JobRecord, state: ReportState = ReportState.ACCEPTED) -> Accepted:
+def answered(job: JobRecord, state: ReportState = ReportState.ACCEPTED) -> Accepted:
     told = job.answer()
     return Accepted(
         job_id=JOB,
@@ -87,12 +83,11 @@ def slim(job: JobRecord, state: ReportState = ReportState.ACCEPTED) -> Accepted:
     )
 
 
-@pytest.mark.parametrize("answer", [whole, slim])
 @pytest.mark.parametrize("outcome", [LANDED, FAILED, INVALID], ids=["done", "failed", "invalid"])
-def test_the_row_reads_as_the_relay_itself_would_tell_it(answer, outcome) -> None:
+def test_the_row_reads_as_the_relay_itself_would_tell_it(outcome) -> None:
     told = record(outcome)
 
-    owed = to_write(found(outcome), answer(told))
+    owed = to_write(found(outcome), answered(told))
 
     assert owed is not None
     assert change_for(owed.job, now=NOW) == change_for(told.answer(), now=NOW)
@@ -100,7 +95,6 @@ def test_the_row_reads_as_the_relay_itself_would_tell_it(answer, outcome) -> Non
     assert owed.job == told.answer().model_copy(update=left_out)
 
 
-@pytest.mark.parametrize("answer", [whole, slim])
 @pytest.mark.parametrize(
     ("state", "is_written"),
     [
@@ -110,14 +104,13 @@ def test_the_row_reads_as_the_relay_itself_would_tell_it(answer, outcome) -> Non
         (ReportState.STALE, False),
     ],
 )
-def test_only_the_jobs_ending_is_written(answer, state, is_written) -> None:
-    assert (to_write(found(), answer(record(), state)) is not None) is is_written
+def test_only_the_jobs_ending_is_written(state, is_written) -> None:
+    assert (to_write(found(), answered(record(), state)) is not None) is is_written
 
 
-@pytest.mark.parametrize("answer", [whole, slim])
 @pytest.mark.parametrize("writeback", [Writeback.NONE, Writeback.WRITTEN, Writeback.CONFLICT])
-def test_a_row_that_has_its_word_is_not_written_again(answer, writeback) -> None:
-    assert to_write(found(), answer(record(writeback=writeback))) is None
+def test_a_row_that_has_its_word_is_not_written_again(writeback) -> None:
+    assert to_write(found(), answered(record(writeback=writeback))) is None
 
 
 def test_a_report_the_relay_will_never_take_is_not_written() -> None:
@@ -128,9 +121,5 @@ def test_a_duplicate_of_a_job_the_relay_forgot_is_not_written() -> None:
     assert to_write(found(), Accepted(job_id=JOB, state=ReportState.DUPLICATE)) is None
 
 
-def test_without_a_lease_only_a_whole_job_can_be_written() -> None:
-    owed = to_write(found(lease=None), whole(record()))
-
-    assert owed is not None
-    assert owed.job == record().answer()
-    assert to_write(found(lease=None), slim(record())) is None
+def test_what_an_older_version_kept_without_its_lease_is_left_to_the_relay() -> None:
+    assert to_write(found(lease=None), answered(record())) is None

@@ -130,8 +130,8 @@ def test_a_report_whose_answer_was_lost_is_a_duplicate_and_a_success(
 
     assert loss.happened.is_set()
     assert answer.state is ReportState.DUPLICATE
-    assert answer.job is not None
-    assert answer.job.final_url == "https://page.example/"
+    assert answer.writeback is Writeback.PENDING
+    assert answer.checked_at is not None
     assert relay.finals(lease.job_id) == 1
 
 

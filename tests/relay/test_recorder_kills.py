@@ -26,8 +26,8 @@ def test_nothing_is_lost_or_doubled_however_often_it_is_killed(
     for _, moment in zip(range(ROUNDS), itertools.cycle(MOMENTS), strict=False):
         admitted = world.admit(*(new_link(f"r_{next(row)}") for _ in range(3)))
         for lease, outcome in zip(world.lease(), ("landed", "bad certificate"), strict=False):
-            job = world.report(lease, outcomes[outcome]).job
-            seen[job.job_id] = job.conclusion
+            job = world.report(lease, outcomes[outcome])
+            seen[job.job_id] = outcomes[outcome].conclusion
             world.broker.note_writebacks(
                 world.caller(device="dev_1"),
                 [WritebackReport(job_id=job.job_id, writeback=Writeback.WRITTEN)],

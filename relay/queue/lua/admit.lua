@@ -18,17 +18,18 @@ end
 -- Look first, write after.
 local STEP = 7
 local plan, created, net = {}, 0, 0
-local joining = {}
+local joining, seen_sources = {}, {}
 for i = 1, head.count do
   local at = 2 + (i - 1) * STEP
   local id = ARGV[at + 1]
   local job = head.jobs[i]
-  if job.source ~= '' then
+  if job.source ~= '' and not seen_sources[job.source] then
+    seen_sources[job.source] = true
     local owner = call('GET', 'linkrow:source:' .. job.source)
     if owner and owner ~= head.account_id then return { 'unknown_source', job.source } end
   end
-  local _, ending = ended_as(id)
-  if ending or call('EXISTS', job_key(id)) == 1 then
+  if call('EXISTS', 'linkrow:done:' .. id, job_key(id)) > 0 then
+    local _, ending = ended_as(id)
     plan[i] = { 'replayed', id, ending }
   else
     local live = job.source ~= '' and job.row ~= '' and
@@ -63,7 +64,8 @@ if created > 0 and head.rows_per_day >= 0 and
 end
 
 local shared = cjson.decode(ARGV[2])
-local answer, admitted, per_queue = {}, {}, {}
+local now = stamp(NOW)
+local answer, admitted, per_queue, claimed = {}, {}, {}, {}
 for i = 1, head.count do
   local at = 2 + (i - 1) * STEP
   local job, step = head.jobs[i], plan[i]
@@ -90,14 +92,17 @@ for i = 1, head.count do
         result = '', obligation = '' })
     end
     local queue = ARGV[at + 2]
-    if job.source ~= '' then claim_source(job.source, head.account_id, head.device_id) end
+    if job.source ~= '' and not claimed[job.source] then
+      claimed[job.source] = true
+      claim_source(job.source, head.account_id, head.device_id)
+    end
     call('HSET', job_key(id), 'data', ARGV[at + 5], 'origin', queue, 'status', 'queued',
       'description', description_of(job.row),
       'lr_account_id', head.account_id, 'lr_source_id', job.source, 'lr_row_id', job.row,
       'lr_refresh_id', job.refresh, 'lr_kind', 'link', 'lr_same', ARGV[at + 3],
-      'lr_status', 'queued', 'lr_created_at', stamp(NOW), unpack(shared))
-    call('RPUSH', 'rq:queue:' .. queue, id)
-    call('ZADD', 'linkrow:expires', NOW + tonumber(ARGV[at + 7]),
+      'lr_status', 'queued', 'lr_created_at', now, unpack(shared))
+    later('RPUSH', 'rq:queue:' .. queue, id)
+    later('ZADD', 'linkrow:expires', NOW + tonumber(ARGV[at + 7]),
       expiry_of(head.account_id, id))
     if job.source ~= '' and job.row ~= '' then
       call('HSET', 'linkrow:live:' .. job.source, job.row, id)
@@ -118,11 +123,11 @@ if created > 0 then
   call('EXPIRE', quota_key, 2 * 86400)
   call('XADD', 'linkrow:outcomes', '*', 'type', 'admitted', 'account_id', head.account_id,
     'key_id', head.key_id, 'device_id', head.device_id, 'timestamp', head.timestamp,
-    'nonce', head.nonce, 'body_sha256', head.body_sha256, 'at', stamp(NOW),
+    'nonce', head.nonce, 'body_sha256', head.body_sha256, 'at', now,
     'jobs', '[' .. table.concat(admitted, ',') .. ']')
 end
 local text = '[' .. table.concat(answer, ',') .. ']'
 if head.idempotency ~= '' then
   call('SET', record, head.fingerprint .. '|' .. text, 'EX', head.idempotency_ttl)
 end
-return settled({ 'ok', text })
+return { 'ok', text }

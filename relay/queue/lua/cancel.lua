@@ -7,4 +7,4 @@ call('LREM', 'rq:queue:' .. job[3], 1, ARGV[2])
 finalise(ARGV[2], { status = 'canceled', conclusion = 'canceled', outcome = '',
   skip_reason = ARGV[4], lease = 'canceled', device = '', iso = ARGV[3], result = '',
   obligation = '' })
-return settled('ok')
+return 'ok'

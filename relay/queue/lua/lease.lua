@@ -37,46 +37,57 @@ for _, source in ipairs(terms.sources) do
   end
 end
 
+local now = stamp(NOW)
+local shown_until = NOW + terms.lease_seconds + GRACE
+
+-- What the list held: handed out, if it is a job that waits.
+local function take(queue, id)
+  local key = job_key(id)
+  local job = call('HMGET', key, 'data', 'status', 'lr_status', 'lr_deliveries', 'lr_attempts',
+    'lr_lease_id', 'lr_account_id', 'lr_kind')
+  if not (job[1] and job[3]) then return end
+  if FINAL[job[3]] then return mend(queue, id, job[3]) end
+  if job[6] and job[6] ~= NOBODY and
+      call('ZSCORE', 'linkrow:leases:' .. queue, id .. ':' .. job[6]) then
+    call('HSET', key, 'status', 'started')               -- a stranger queued what somebody works on
+    return
+  end
+  if job[2] ~= 'queued' then return end
+  local expires = call('ZSCORE', 'linkrow:expires', expiry_of(job[7], id))
+  if expires and tonumber(expires) <= NOW then return expire(id, terms) end
+  local delivery = tonumber(job[4] or '0') + 1
+  local lease = delivery .. '-' .. ARGV[2 + #out]
+  local member = id .. ':' .. lease
+  call('HSET', key, 'status', 'started', 'started_at', terms.iso,
+    'last_heartbeat', terms.iso, 'worker_name', terms.device_id, 'lr_status', 'running',
+    'lr_lease_id', lease, 'lr_leased_at', now, 'lr_device_id', terms.device_id,
+    'lr_deliveries', delivery)
+  later('ZADD', 'linkrow:leases:' .. queue, NOW + terms.lease_seconds, member)
+  later('ZADD', 'rq:wip:' .. queue, math.floor(shown_until), member)
+  later('SADD', 'linkrow:held:' .. terms.device_id, member)
+  local execution = 'rq:execution:' .. member
+  call('HSET', execution, 'id', lease, 'created_at', now, 'last_heartbeat', now,
+    'worker_name', terms.device_id)
+  call('EXPIRE', execution, terms.lease_seconds + GRACE)
+  call('ZADD', 'rq:executions:' .. id, shown_until, lease)
+  call('EXPIRE', 'rq:executions:' .. id, terms.lease_seconds + GRACE)
+  out[#out + 1] = { job[8] or 'link', id, lease, delivery, { job[1], tonumber(job[5] or '0') + 1 } }
+end
+
 local function serve(queue)
   local list = 'rq:queue:' .. queue
   sweep_leases(queue, terms, 100)
   promote_due(queue)
   local looked = 0
   while #out < terms.max and looked < terms.max + 1000 do
-    local id = call('LPOP', list)
-    if not id then break end
-    looked = looked + 1
-    local key = job_key(id)
-    local job = call('HMGET', key, 'data', 'status', 'lr_status', 'lr_source_id', 'lr_row_id',
-      'lr_attempts', 'lr_lease_id', 'lr_account_id', 'lr_kind')
-    if job[1] and job[3] then
-      if FINAL[job[3]] then
-        mend(queue, id, job[3])
-      elseif call('ZSCORE', 'linkrow:leases:' .. queue, id .. ':' .. (job[7] or '')) then
-        call('HSET', key, 'status', 'started')           -- a stranger queued what somebody works on
-      elseif job[2] == 'queued' then
-        local expires = call('ZSCORE', 'linkrow:expires', expiry_of(job[8], id))
-        if expires and tonumber(expires) <= NOW then
-          expire(id, terms)
-        else
-          local delivery = call('HINCRBY', key, 'lr_deliveries', 1)
-          local lease = delivery .. '-' .. ARGV[2 + #out]
-          local member = id .. ':' .. lease
-          call('HSET', key, 'status', 'started', 'started_at', terms.iso,
-            'last_heartbeat', terms.iso, 'worker_name', terms.device_id, 'lr_status', 'running',
-            'lr_lease_id', lease, 'lr_leased_at', stamp(NOW), 'lr_device_id', terms.device_id)
-          call('ZADD', 'linkrow:leases:' .. queue, NOW + terms.lease_seconds, member)
-          call('ZADD', 'rq:wip:' .. queue, math.floor(NOW + terms.lease_seconds + GRACE), member)
-          local execution = 'rq:execution:' .. member
-          call('HSET', execution, 'id', lease, 'created_at', stamp(NOW),
-            'last_heartbeat', stamp(NOW), 'worker_name', terms.device_id)
-          call('EXPIRE', execution, terms.lease_seconds + GRACE)
-          call('ZADD', 'rq:executions:' .. id, NOW + terms.lease_seconds + GRACE, lease)
-          call('EXPIRE', 'rq:executions:' .. id, terms.lease_seconds + GRACE)
-          call('SADD', 'linkrow:held:' .. terms.device_id, member)
-          out[#out + 1] = { job[9] or 'link', id, lease, delivery,
-            { job[1], tonumber(job[6] or '0') + 1 } }
-        end
+    local ids = call('LPOP', list, terms.max - #out)
+    if not ids then break end
+    looked = looked + #ids
+    for at, id in ipairs(ids) do
+      local ok, why = pcall(take, queue, id)
+      if not ok then                 -- a key that a stranger spoilt: the others are not lost by it
+        for rest = #ids, at + 1, -1 do call('LPUSH', list, ids[rest]) end
+        error(why, 0)
       end
     end
   end
@@ -99,4 +110,4 @@ if #out >= terms.max then
     if call('LLEN', 'rq:queue:' .. queue) > 0 then wake(queue, 1) end
   end
 end
-return settled({ 'ok', out, due > 0 and stamp(math.max(0, due - NOW)) or '' })
+return { 'ok', out, due > 0 and stamp(math.max(0, due - NOW)) or '' }

@@ -84,16 +84,48 @@ local function wake(queue, count)
   call('EXPIRE', key, 60)
 end
 
-local function drop_lease(queue, id, lease, device)
-  local member = id .. ':' .. lease
-  local held = call('ZREM', 'linkrow:leases:' .. queue, member)
-  call('ZREM', 'rq:wip:' .. queue, member)
-  call('DEL', 'rq:execution:' .. member, 'rq:executions:' .. id)
-  if device and device ~= NOBODY then call('SREM', 'linkrow:held:' .. device, member) end
-  return held
+-- What many jobs of a batch write into the same key is gathered and written by settle(), one call
+-- for all of them: most of a script's time goes into calls. Nothing in between may read it: so a
+-- job's own state (its hash, its done-marker, its row's live job) is never put off.
+local MOST_TOGETHER = 2000           -- Lua's unpack takes less than 8000
+local put_off, slots = {}, {}
+
+local spoilt                         -- the first fault of a write that was put off
+
+local function write_off(gathered)   -- now, and whatever becomes of the others
+  local answer = redis.pcall(unpack(gathered))
+  if type(answer) == 'table' and answer.err then spoilt = spoilt or answer end
+  for at = #gathered, 3, -1 do gathered[at] = nil end
 end
 
--- Counters are added up while a batch is walked and written once, by settled().
+local function later(command, key, first, second)
+  local slot = command .. key
+  local gathered = slots[slot]
+  if not gathered then
+    gathered = { command, key }
+    slots[slot] = gathered
+    put_off[#put_off + 1] = gathered
+  end
+  gathered[#gathered + 1] = first
+  if second then gathered[#gathered + 1] = second end
+  if #gathered > MOST_TOGETHER then write_off(gathered) end
+end
+
+local function write_all()
+  for _, gathered in ipairs(put_off) do
+    if #gathered > 2 then write_off(gathered) end
+  end
+end
+
+local function drop_lease(queue, id, lease, device)
+  local member = id .. ':' .. lease
+  later('ZREM', 'linkrow:leases:' .. queue, member)
+  later('ZREM', 'rq:wip:' .. queue, member)
+  call('DEL', 'rq:execution:' .. member, 'rq:executions:' .. id)
+  if device and device ~= NOBODY then later('SREM', 'linkrow:held:' .. device, member) end
+end
+
+-- Counters too are added up while a batch is walked.
 local counted, depths = {}, {}
 
 local function count(account, refreshes, field, by)
@@ -107,7 +139,8 @@ end
 
 local function deepen(account, by) depths[account] = (depths[account] or 0) + by end
 
-local function settled(answer)           -- what every script that changes jobs returns
+local function settle()
+  write_all()
   for key, fields in pairs(counted) do
     for field, by in pairs(fields) do
       if by ~= 0 then call('HINCRBY', key, field, by) end
@@ -118,7 +151,15 @@ local function settled(answer)           -- what every script that changes jobs 
     local key = 'linkrow:depth:' .. account
     if by ~= 0 and call('INCRBY', key, by) < 0 then call('SET', key, 0) end
   end
-  return answer
+end
+
+-- Runs a script's own part. What it put off is written even when it stumbles over a key that a
+-- stranger spoilt: what was done for the other jobs stays whole, and the fault is told.
+local function conduct(act)
+  local ok, answer = pcall(act)
+  settle()
+  if not ok then error(answer, 0) end
+  return spoilt or answer
 end
 
 local function refreshes_of(id, own, followers)
@@ -134,17 +175,22 @@ local function refreshes_of(id, own, followers)
   return table.concat(names, ',')
 end
 
--- The one way a job ends. `ending` has: status, conclusion, outcome (JSON or ''), skip_reason,
--- lease (the winner), device, iso, result (what RQ shows, base64), obligation ('held', 'open', '').
--- The first write must free memory, so that a full Redis still takes results.
-local function finalise(id, ending)
-  local key = job_key(id)
-  local job = call('HMGET', key, 'origin', 'lr_account_id', 'lr_source_id', 'lr_row_id',
+local function facts_of(id)          -- what finalise() needs to know of a job
+  return call('HMGET', job_key(id), 'origin', 'lr_account_id', 'lr_source_id', 'lr_row_id',
     'lr_refresh_id', 'lr_lease_id', 'lr_device_id', 'data', 'lr_attempts', 'lr_created_at',
     'lr_kind', 'status', 'lr_followers')
+end
+
+-- The one way a job ends. `ending` has: status, conclusion, outcome (JSON or ''), skip_reason,
+-- lease (the winner), device, iso, result (what RQ shows, base64), obligation ('held', 'open', '').
+-- `job` are its facts, where they are known. Answers the writeback that stands.
+local function finalise(id, ending, job)
+  local key = job_key(id)
+  job = job or facts_of(id)
   local queue, account, source, row = job[1], job[2], job[3] or '', job[4] or ''
+  local attempts = ending.attempts or job[9] or '0'
   if job[6] and job[6] ~= NOBODY then drop_lease(queue, id, job[6], job[7]) end
-  call('ZREM', 'linkrow:expires', expiry_of(account, id))
+  later('ZREM', 'linkrow:expires', expiry_of(account, id))
   if job[12] == 'scheduled' then call('ZREM', 'rq:scheduled:' .. queue, id) end
   if source ~= '' and row ~= '' and call('HGET', 'linkrow:live:' .. source, row) == id then
     call('HDEL', 'linkrow:live:' .. source, row)
@@ -157,11 +203,12 @@ local function finalise(id, ending)
   call('HSET', key, 'status', rq_status, 'ended_at', ending.iso, 'worker_name', ending.device,
     'lr_status', ending.status, 'lr_conclusion', ending.conclusion, 'lr_outcome', ending.outcome,
     'lr_skip_reason', ending.skip_reason, 'lr_checked_at', stamp(NOW),
-    'lr_device_id', ending.device, 'lr_lease_id', NOBODY, 'lr_writeback', writeback)
-  call('ZADD', 'rq:' .. rq_status .. ':' .. queue, math.floor(NOW) + 86400, id)
-  if rq_status ~= 'canceled' then
+    'lr_device_id', ending.device, 'lr_lease_id', NOBODY, 'lr_writeback', writeback,
+    'lr_attempts', attempts)
+  later('ZADD', 'rq:' .. rq_status .. ':' .. queue, math.floor(NOW) + 86400, id)
+  if rq_status ~= 'canceled' then    -- shown only: a job's ending does not fail by it
     local field = rq_status == 'failed' and 'exc_string' or 'return_value'
-    call('XADD', 'rq:results:' .. id, 'MAXLEN', 10, '*', 'type', rq_status == 'failed' and 2 or 1,
+    redis.pcall('XADD', 'rq:results:' .. id, 'MAXLEN', 10, '*', 'type', rq_status == 'failed' and 2 or 1,
       'worker_name', ending.device, field, ending.result, 'execution_id', ending.lease,
       'execution_ended_at', stamp(NOW))
   end
@@ -175,19 +222,20 @@ local function finalise(id, ending)
     call('HSET', 'linkrow:obligation:' .. id, 'account_id', account, 'source_id', source,
       'data', job[8], 'kind', job[11] or 'link', 'status', ending.status,
       'conclusion', ending.conclusion,
-      'outcome', ending.outcome, 'skip_reason', ending.skip_reason, 'attempts', job[9] or '0',
+      'outcome', ending.outcome, 'skip_reason', ending.skip_reason, 'attempts', attempts,
       'created_at', job[10], 'checked_at', stamp(NOW), 'result_device', ending.device,
       'holder', obligation == 'held' and ending.device or NOBODY, 'deliveries', 0,
       'refreshes', refreshes)
-    call('ZADD', 'linkrow:obligations:' .. source, deadline, id)
-    call('ZADD', 'linkrow:unserved', NOW, id)
+    later('ZADD', 'linkrow:obligations:' .. source, deadline, id)
+    later('ZADD', 'linkrow:unserved', NOW, id)
     if obligation == 'open' then wake(queue, 1) end
   end
   call('XADD', 'linkrow:outcomes', '*', 'type', 'final', 'job_id', id, 'account_id', account,
     'at', stamp(NOW), 'status', ending.status, 'conclusion', ending.conclusion,
-    'outcome', ending.outcome, 'skip_reason', ending.skip_reason, 'attempts', job[9] or '0',
+    'outcome', ending.outcome, 'skip_reason', ending.skip_reason, 'attempts', attempts,
     'device_id', ending.device, 'writeback', writeback)
   call('PUBLISH', 'linkrow:final:' .. id, ending.status)
+  return writeback
 end
 
 -- The row's word is in: the first one stays.
@@ -196,8 +244,8 @@ local function note_writeback(id, state, detail, device)
   local owed = call('HMGET', key, 'account_id', 'source_id', 'refreshes')
   if not owed[1] then return false end
   call('DEL', key)
-  call('ZREM', 'linkrow:obligations:' .. owed[2], id)
-  call('ZREM', 'linkrow:unserved', id)
+  later('ZREM', 'linkrow:obligations:' .. owed[2], id)
+  later('ZREM', 'linkrow:unserved', id)
   if call('EXISTS', job_key(id)) == 1 then
     call('HSET', job_key(id), 'lr_writeback', state, 'lr_writeback_detail', detail)
   end
@@ -245,6 +293,7 @@ local function sweep_leases(queue, terms, limit)
       drop_lease(queue, id, lease, job[3])        -- superseded by a later lease, or deleted
     end
   end
+  write_all()                        -- whoever looks at the leases next sees them gone
   return #members
 end
 

@@ -38,4 +38,4 @@ if #terms.places > 0 then
     end
   end
 end
-return settled(released)
+return released

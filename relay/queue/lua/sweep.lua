@@ -10,6 +10,7 @@ for _, queue in ipairs(terms.queues) do
   for _, registry in ipairs({ 'finished', 'failed' }) do
     call('ZREMRANGEBYSCORE', 'rq:' .. registry .. ':' .. queue, '-inf', '(' .. stamp(NOW))
   end
+  write_all()
   local list = 'rq:queue:' .. queue
   if call('EXISTS', list, 'linkrow:leases:' .. queue, 'rq:scheduled:' .. queue, 'rq:wip:' .. queue,
       'rq:finished:' .. queue, 'rq:failed:' .. queue, 'rq:canceled:' .. queue) == 0 then
@@ -42,4 +43,4 @@ for _, id in ipairs(call('ZRANGEBYSCORE', 'linkrow:unserved', '-inf', long_ago, 
     call('ZREM', 'linkrow:unserved', id)
   end
 end
-return settled({ leases, expired, unserved })
+return { leases, expired, unserved }

@@ -13,4 +13,4 @@ for at = 3, #ARGV, 3 do
     out[#out + 1] = job[1] == ARGV[1] and job[2] or ''
   end
 end
-return settled(out)
+return out

@@ -20,6 +20,7 @@ from rq import Queue
 from relay.queue.broker import Broker
 from relay.queue.terms import Caller, QueueSettings
 from wire.models import LeaseRequest, Outcome, Report, WritebackReport
+from wire.vocab import Writeback
 
 SETTINGS = QueueSettings(lease_seconds=1, obligation_seconds=1, max_deliveries=1000)
 LANDED = {"status": "done", "conclusion": "valid", "http_status": 200}
@@ -42,8 +43,7 @@ def agent(url: str, chance: random.Random, name: str) -> None:
             time.sleep(0.02)
         for lease in leases:
             danger(0.01)
-            answer = lease.result
-            if answer is None:
+            if lease.result is None:
                 if chance.random() < 0.01:
                     time.sleep(1.3)  # past the lease
                 final_url = f"https://shop.example/{lease.row_id}"
@@ -56,9 +56,11 @@ def agent(url: str, chance: random.Random, name: str) -> None:
                 danger(0.01)
                 if chance.random() < 0.05:
                     accepted = broker.report(caller(), [report])[0]
-                answer = accepted.job
-            if answer is not None:
-                redis.hset("chaos:sheet", lease.row_id, str(answer.final_url))
+                is_owed = accepted.writeback is Writeback.PENDING
+            else:
+                final_url, is_owed = str(lease.result.final_url), True
+            if is_owed:
+                redis.hset("chaos:sheet", lease.row_id, final_url)
                 danger(0.01)
                 broker.note_writebacks(
                     caller(), [WritebackReport(job_id=lease.job_id, writeback="written")]

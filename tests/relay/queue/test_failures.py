@@ -11,10 +11,14 @@ import pytest
 from rq import Queue, SimpleWorker
 
 from relay.queue.broker import Broker
-from relay.queue.errors import QueueFull
+from relay.queue.errors import QueueFull, RedisUnavailable
 from relay.queue.terms import Limits, QueueSettings
-from wire.models import Held, LeaseRequest, ReleaseRequest, Report, WritebackReport
+from wire.models import Held, Lease, LeaseRequest, Outcome, ReleaseRequest, Report, WritebackReport
 from wire.vocab import Conclusion, Disposition, JobStatus, ReportState, Tier, Writeback
+
+LANDED = Outcome(
+    status="done", conclusion="valid", final_url="https://shop.example/", http_status=200
+)
 
 # Replies that are lost.
 
@@ -93,7 +97,7 @@ def test_what_ended_in_its_back_off_is_never_tried_again(world, new_job, states,
 def test_a_report_that_stands_twice_in_one_batch_is_taken_once(world, new_job) -> None:
     one = new_job()
     lease = one.runs()
-    outcome = world.report(lease).job
+    world.report(lease)
     two = new_job("src_b")
     second = two.runs()
     report = Report(
@@ -109,9 +113,9 @@ def test_a_report_that_stands_twice_in_one_batch_is_taken_once(world, new_job) -
 
     answers = world.broker.report(world.caller(device="dev_1"), [report, report])
 
-    assert outcome is not None
-    assert [answer.state for answer in answers] == ["accepted", "duplicate"]
-    assert answers[0].job == answers[1].job
+    accepted, again = answers
+    assert (accepted.state, again.state) == ("accepted", "duplicate")
+    assert again.model_copy(update={"state": accepted.state}) == accepted
     assert world.endings() == [(one.job_id, "valid"), (two.job_id, "valid")]
     assert world.redis.get("linkrow:depth:acct_a") == b"0"
 
@@ -410,3 +414,53 @@ def test_a_row_superseded_while_its_result_was_being_written_keeps_both_obligati
     assert noted[0].writeback is Writeback.WRITTEN
     assert world.job(one.job_id).conclusion is Conclusion.VALID
     assert world.job(newer.job_id).status is JobStatus.QUEUED
+
+
+# Keys that a stranger spoilt.
+
+
+def test_a_spoilt_result_stream_costs_no_job_its_ending(world, new_link) -> None:
+    world.admit(*(new_link(f"r_{n}") for n in range(3)))
+    leases = world.lease()
+    world.redis.set(f"rq:results:{leases[1].job_id}", "not a stream")
+
+    answers = world.broker.report(world.caller(device="dev_1"), [landed(each) for each in leases])
+
+    assert [answer.state for answer in answers] == ["accepted"] * 3
+    assert len(world.endings()) == 3
+
+
+def test_a_spoilt_key_of_rqs_is_told_and_the_whole_batch_is_still_written(world, new_link) -> None:
+    world.admit(*(new_link(f"r_{n}") for n in range(3)))
+    leases = world.lease()
+    world.redis.set("rq:finished:links.src_a", "not a sorted set")
+    reports = [landed(each) for each in leases]
+
+    with pytest.raises(RedisUnavailable, match="WRONGTYPE"):
+        world.broker.report(world.caller(device="dev_1"), reports)
+    world.redis.delete("rq:finished:links.src_a")
+    again = world.broker.report(world.caller(device="dev_1"), reports)
+
+    assert [answer.state for answer in again] == ["duplicate"] * 3
+    assert len(world.endings()) == 3
+    assert world.redis.get("linkrow:depth:acct_a") == b"0"
+    assert world.redis.zcard("linkrow:obligations:src_a") == 3
+    assert world.redis.keys("linkrow:leases:*") == []
+
+
+def test_a_spoilt_job_among_those_that_wait_costs_no_other_its_place(world, new_link) -> None:
+    names = [job.job_id for job in world.admit(*(new_link(f"r_{n}") for n in range(4))).jobs]
+    world.redis.set(f"rq:job:{names[1]}", "not a hash")
+
+    with pytest.raises(RedisUnavailable, match="WRONGTYPE"):
+        world.lease()
+    rest = world.lease()
+    world.let_leases_run_out()
+    first = world.lease()
+
+    assert [lease.job_id for lease in rest] == names[2:]
+    assert names[0] in [lease.job_id for lease in first]
+
+
+def landed(lease: Lease) -> Report:
+    return Report(job_id=lease.job_id, lease_id=lease.lease_id, outcome=LANDED)

@@ -116,7 +116,7 @@ def test_what_has_no_row_leaves_none(world, new_link, more) -> None:
     ask = LeaseRequest(sources=["src_a"], sourceless=True)
     (lease,) = world.broker.lease(world.caller(device="dev_1"), ask)
 
-    assert world.report(lease).job.writeback is Writeback.NONE
+    assert world.report(lease).writeback is Writeback.NONE
     assert world.redis.keys("linkrow:obligation*") == []
 
 

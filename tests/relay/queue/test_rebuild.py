@@ -83,7 +83,7 @@ def test_rows_that_were_still_to_be_written_are_handed_out_with_their_results(
     world, new_link, outcomes, lost
 ) -> None:
     job_id = world.admit(new_link(refresh_id=REFRESH)).jobs[0].job_id
-    accepted = world.report(world.lease()[0])
+    world.report(world.lease()[0])
     seconds, _ = world.redis.time()
     book = replace(
         waiting(world, new_link(refresh_id=REFRESH), job_id),
@@ -116,8 +116,9 @@ def test_rows_that_were_still_to_be_written_are_handed_out_with_their_results(
     )
 
     assert handed.kind == "writeback"
-    assert handed.result.final_url == accepted.job.final_url
-    assert handed.result.hops == accepted.job.hops
+    assert handed.result.final_url == outcomes["landed"].final_url
+    assert handed.result.hops == outcomes["landed"].hops
+    assert handed.result.checked_at.timestamp() == seconds
     progress = world.broker.progress("acct_a", REFRESH)
     assert (progress.submitted, progress.finished) == (5, 5)
     assert progress.by_writeback == {Writeback.WRITTEN: 5}
