@@ -1,0 +1,333 @@
+"""Every process of a run: the website, the relay and its parts, the agents; killed and begun again.
+
+What we kill is started again as its own supervisor would; what ends by itself is told.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import psutil
+import redis as redis_py
+
+from connector.locks import try_lock
+from relay.ledger.ledger import Ledger
+from relay.provision import DEVICE_SCOPES
+from relay.secret_box import SecretBox, load_master_key
+from tests.chaos.history import History
+from tests.chaos.plan import LEASE_SECONDS, PARTS, Worker
+from wire.signing import Credentials
+from wire.vocab import KeyKind
+
+ROOT = Path(__file__).parents[2]
+_PATIENCE_SECONDS = 110.0
+_AGAIN_SECONDS = 1.0
+
+
+def environ_of(home: Path) -> dict[str, str]:
+    """Short leases, and nothing of whoever starts us."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("LINKROW_") and "proxy" not in name.lower()
+    }
+    return kept | {
+        "LINKROW_HOME": str(home),
+        "TMPDIR": str(home),
+        "LINKROW_LEASE_SECONDS": str(LEASE_SECONDS),
+        "LINKROW_OBLIGATION_SECONDS": "3",
+        "LINKROW_RETRY_DELAYS": "0.2,0.4",
+    }
+
+
+def wait_until(condition: Callable[[], bool], *, what: str) -> None:
+    """Raises TimeoutError when it does not come about."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+class Website:
+    """The process of website.py."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("website.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout
+        self.url = self._process.stdout.readline().strip()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+class Relay:
+    """``linkrow-relay up`` in a folder of its own, on one port for as long as we live."""
+
+    def __init__(self, home: Path, *, history: History) -> None:
+        self.data = home / "relay"
+        self._environ = environ_of(home)
+        self._history = history
+        self._users = home / "users.lock"
+        self._held = ExitStack()
+        # It ends by itself when we do, however we end.
+        assert self._held.enter_context(try_lock(self._users, shared=True))
+        made = subprocess.run(
+            [sys.executable, "-m", "relay.entry", "init", "--json"],
+            cwd=ROOT,
+            env=self._environ,
+            check=True,
+            capture_output=True,
+        )
+        key = json.loads(made.stdout)["api_key"]
+        self.caller = Credentials(key_id=key["key_id"], secret=key["secret"])
+        self._bind = "127.0.0.1:0"
+        self._log: IO[bytes] = (home / "up.log").open("ab")
+        self._started = 0.0
+        self._is_ours_to_end = False
+        self._redis_pid = 0
+        self._process = self._start()
+        wait_until((self.data / "relay.json").exists, what="the relay is up")
+        self.url = str(json.loads((self.data / "relay.json").read_text())["url"])
+        self._bind = self.url.rpartition("/")[2]
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        self._started = time.monotonic()
+        self._is_ours_to_end = False
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "relay.entry", "up", "--bind", self._bind),
+                *("--while-used", str(self._users)),
+            ],
+            cwd=ROOT,
+            env=self._environ,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def tend(self) -> None:
+        """Start it again when it was killed, and keep its append-only file whole."""
+        if self._process.poll() is not None:
+            # Until the service of the one before has let go of the port, it ends with 2.
+            if self._process.returncode not in (2, -signal.SIGKILL):
+                self._history.say("fell", party="up", code=self._process.returncode)
+            if time.monotonic() - self._started > _AGAIN_SECONDS:
+                self._process = self._start()
+            return
+        self._keep_the_log()
+
+    def _keep_the_log(self) -> None:
+        """A rewritten append-only file would forget what was on the stream (redis_log.py)."""
+        pid = self._redis_id()
+        if pid and pid != self._redis_pid:
+            with suppress(redis_py.exceptions.RedisError, OSError, ValueError):
+                with self.redis() as client:
+                    client.config_set("auto-aof-rewrite-percentage", 0)
+                self._redis_pid = pid
+
+    def redis(self) -> "redis_py.Redis":
+        """A client of the private Redis."""
+        where = json.loads((self.data / "redis.json").read_text())
+        return redis_py.Redis(unix_socket_path=where["socket"])
+
+    def _redis_id(self) -> int:
+        try:
+            return int(json.loads((self.data / "redis.json").read_text())["pid"])
+        except (OSError, ValueError):
+            return 0
+
+    def processes(self, part: str) -> list[psutil.Process]:
+        """Those of *part*; none while it is just being started again."""
+        try:
+            up = psutil.Process(self._process.pid)
+            if part == "up":
+                return [up]
+            if part == "redis":
+                return [psutil.Process(self._redis_id())]
+            word = "serve" if part == "worker" else part
+            (found, *_) = [
+                child
+                for child in up.children()
+                if f"relay.entry {word} " in " ".join(child.cmdline()) + " "
+            ]
+            return found.children() if part == "worker" else [found]
+        except (psutil.Error, ValueError):
+            return []
+
+    def device(self, name: str) -> Credentials:
+        """The key of one more desktop."""
+        ledger = Ledger.open(f"sqlite:///{self.data / 'ledger.sqlite3'}")
+        try:
+            account = ledger.first_account()
+            assert account
+            made = ledger.add_key(
+                account,
+                kind=KeyKind.DEVICE,
+                scopes=DEVICE_SCOPES,
+                name=name,
+                box=SecretBox(load_master_key(None, self.data / "master.key")),
+                now=datetime.now(UTC),
+            )
+        finally:
+            ledger.close()
+        return Credentials(key_id=made.key_id, secret=made.secret)
+
+    def stop(self) -> None:
+        """In good order, so that the books are written up."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        code = self._process.wait(_PATIENCE_SECONDS)
+        if code:
+            self._history.say("fell", party="up", code=code)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._held.close()
+        self._log.close()
+
+
+class Agent:
+    """``linkrow-agent run`` on one desktop: one key, one folder, perhaps one file."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        relay: str,
+        key: Credentials,
+        folder: Path,
+        file: tuple[Path, str] | None,
+        environ: dict[str, str],
+        history: History,
+    ) -> None:
+        self.name = worker.name
+        self.folder = folder / worker.name
+        self.folder.mkdir()
+        self._history = history
+        self._environ = environ | {
+            "LINKROW_DEVICE_KEY": key.key_id,
+            "LINKROW_DEVICE_SECRET": key.secret,
+        }
+        self._command = [
+            *(sys.executable, "-m", "agent.cli", "run", "--until-stdin-closes"),
+            *("--relay", relay, "--home", str(self.folder), "--allow-private", "127.0.0.0/8"),
+        ]
+        if file is not None:
+            self._command += ["--file", str(file[0]), "--source-id", file[1]]
+        self._log = (self.folder / "log").open("ab")
+        self.process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            env=self._environ,
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+        )
+
+    def tend(self) -> None:
+        """Start it again when it was killed."""
+        code = self.process.poll()
+        if code is None:
+            return
+        if code != -signal.SIGKILL:
+            self._history.say("fell", party=self.name, code=code, words=self._last_words())
+        self._shut()
+        self.process = self._start()
+
+    def _last_words(self) -> str:
+        lines = (self.folder / "log").read_text("utf-8", "replace").splitlines()
+        return " ".join(lines[-2:])[-400:]
+
+    def processes(self) -> list[psutil.Process]:
+        try:
+            return [psutil.Process(self.process.pid)]
+        except psutil.Error:
+            return []
+
+    def stop(self) -> int:
+        """In good order: 0 when nothing is left in its spool."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(_PATIENCE_SECONDS)
+        finally:
+            self._shut()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._shut()
+        self._log.close()
+
+    def _shut(self) -> None:
+        if self.process.stdin:
+            with suppress(OSError):
+                self.process.stdin.close()
+
+
+class Crew:
+    """All of them, by the names that a plan knows."""
+
+    def __init__(self, relay: Relay, agents: list[Agent]) -> None:
+        self.relay = relay
+        self.agents = agents
+        self._stopped: list[tuple[float, psutil.Process]] = []
+
+    def find(self, name: str) -> list[psutil.Process]:
+        """The processes that *name* stands for just now."""
+        if name in PARTS:
+            return self.relay.processes(name)
+        return next(agent for agent in self.agents if agent.name == name).processes()
+
+    def kill(self, name: str) -> int:
+        """kill -9. How many there were."""
+        return sum(_signal(process, signal.SIGKILL) for process in self.find(name))
+
+    def stop(self, name: str, seconds: float) -> int:
+        """SIGSTOP, and SIGCONT after *seconds*. How many there were."""
+        count = 0
+        for process in self.find(name):
+            if _signal(process, signal.SIGSTOP):
+                self._stopped.append((time.monotonic() + seconds, process))
+                count += 1
+        return count
+
+    def tend(self, *, all_wake: bool = False) -> None:
+        """Let go on what has slept enough, and start again what was killed."""
+        now = time.monotonic()
+        for until, process in self._stopped:
+            if until <= now or all_wake:
+                _signal(process, signal.SIGCONT)
+        self._stopped = [] if all_wake else [each for each in self._stopped if each[0] > now]
+        self.relay.tend()
+        for agent in self.agents:
+            agent.tend()
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> bool:
+    try:
+        process.send_signal(number)  # knows a process from another one of its number
+    except psutil.Error:
+        return False
+    return True
