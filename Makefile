@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help run test bench check format clean
+.PHONY: help run test bench chaos check format clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -26,6 +26,9 @@ test: $(STAMP)-dev ## Install, then check formatting, types and promises
 
 bench: $(STAMP)-dev ## Measure against curl, pycurl and requests (ONLY=resolve REPEAT=3 QUICK=1)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(QUICK),--quick)
+
+chaos: $(STAMP)-dev ## Prove that no job is lost or ends twice, whatever dies (SEEDS=20 JOBS=10000 FIRST=1 JSON=1)
+	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),20) --jobs $(or $(JOBS),10000) --first $(or $(FIRST),1) $(if $(JSON),--json)
 
 check: test ## The same as test
 

@@ -64,7 +64,9 @@ class Standing:
 
 
 class Callers:
-    """Everybody with an API key. *may_submit* says when the next batch may go."""
+    """Everybody with an API key. *may_submit* says when the next batch may go; once it *is_over*,
+    nothing new is begun, and once it *is_abandoned*, nobody waits for an answer any more.
+    """
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class Callers:
         batch: int,
         may_submit: Callable[[], bool],
         is_over: Callable[[], bool],
+        is_abandoned: Callable[[], bool],
     ) -> None:
         self._client = client
         self._standing = standing
@@ -82,6 +85,7 @@ class Callers:
         self._batch = batch
         self._may_submit = may_submit
         self._is_over = is_over
+        self._is_abandoned = is_abandoned
         self._lock = threading.Lock()
         self._sent: list[tuple[str, list[JobRequest]]] = []
 
@@ -174,7 +178,7 @@ class Callers:
 
     def _insist(self, call: Callable[[], object]) -> None:
         """Ask until there is an answer. An honest request that is refused for good is told."""
-        while True:
+        while not self._is_abandoned():
             try:
                 call()
             except RelayError as error:

@@ -1,6 +1,5 @@
 """One run: a plan is carried out on real processes, and what happened is judged."""
 
-import json
 import shutil
 import sqlite3
 import threading
@@ -30,6 +29,7 @@ from tests.chaos.tables import Table
 _TICK: Final = 0.02
 _BETWEEN_ACTS: Final = 0.25
 _STALL_SECONDS: Final = 3.0
+_TRIES: Final = 12
 _STILL_SECONDS: Final = 90.0
 _LOOSE_LINKS: Final = 10
 
@@ -151,6 +151,7 @@ class _Course:
         self._client = client
         self._next_at = 0.0
         self._is_over = threading.Event()
+        is_abandoned = threading.Event()
         self._callers = Callers(
             client,
             standing=self._standing,
@@ -158,10 +159,12 @@ class _Course:
             batch=plan.batch,
             may_submit=self._may_submit,
             is_over=self._is_over.is_set,
+            is_abandoned=is_abandoned.is_set,
         )
         self._hands = ThreadPoolExecutor(2 * len(plan.tables) + 6)
         stack.callback(lambda: self._hands.shutdown(wait=False, cancel_futures=True))
         stack.callback(self._is_over.set)
+        stack.callback(is_abandoned.set)
         self._doing: list[Future[Any]] = []
         self._mending: list[tuple[float, Way]] = []
 
@@ -183,13 +186,15 @@ class _Course:
             self._hands.submit(self._callers.look, Random(f"look {self._plan.seed}"))
         )
         acts = list(self._plan.acts)
-        last = self._changed = time.monotonic()
+        last, tries = time.monotonic(), 0
         while acts or self._standing.admitted < self._plan.jobs:
             now = time.monotonic()
             self._next_at = acts[0].at if acts else 1.0
             is_due = self._standing.admitted >= self._next_at * self._plan.jobs
             if acts and now - last > _BETWEEN_ACTS and (is_due or now - last > _STALL_SECONDS):
-                self._do(acts.pop(0))
+                tries = 0 if self._do(acts[0]) or tries == _TRIES else tries + 1
+                if not tries:
+                    acts.pop(0)
                 last = now
                 progress(f"{self._standing.admitted} jobs, {len(acts)} acts to come")
             self._tend()
@@ -209,7 +214,8 @@ class _Course:
         self._mending = [] if all_wake else [each for each in self._mending if each[0] > now]
         self._crew.tend(all_wake=all_wake)
 
-    def _do(self, act: Act) -> None:
+    def _do(self, act: Act) -> int:
+        """How many processes (or whatever else) met it: none while one is just beginning."""
         count = 1
         match act.deed:
             case Deed.KILL:
@@ -225,6 +231,7 @@ class _Course:
         self._history.say(
             "act", deed=act.deed, target=act.target, at=act.at, seconds=act.seconds, count=count
         )
+        return count
 
     def _deed(self, act: Act) -> Callable[[], None]:
         some = max(3, int(act.share * 100))
@@ -387,6 +394,3 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         ],
         "history": str(verdict.history) if verdict.violations else None,
     }
-
-
-__all__ = ["Verdict", "as_json", "clean_up", "json", "judge", "run"]

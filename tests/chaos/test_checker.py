@@ -216,8 +216,7 @@ BAD = [
     (
         "said to be written and not there",
         Kind.UNWRITTEN,
-        altered("row", None)[:-2]
-        + [{**GOOD[-2], "final_url": "", "conclusion": "", "job_id": ""}, GOOD[-1]],
+        [*GOOD[:-2], {**GOOD[-2], "final_url": "", "conclusion": "", "job_id": ""}, GOOD[-1]],
     ),
     (
         "half written",
