@@ -85,11 +85,11 @@ class Fate:
 
 
 _FAULTS: Final = (
-    (Fault.LOST_REQUEST, 0.02),
-    (Fault.LOST_REPLY, 0.04),
-    (Fault.TORN_REPLY, 0.02),
-    (Fault.DOUBLED, 0.03),
-    (Fault.LATE, 0.03),
+    (Fault.LOST_REQUEST, 0.03),
+    (Fault.LOST_REPLY, 0.07),
+    (Fault.TORN_REPLY, 0.03),
+    (Fault.DOUBLED, 0.05),
+    (Fault.LATE, 0.04),
 )
 _TABLES: Final = ("a", "b")
 _AGENTS_PER_TABLE: Final = 2
