@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Final
@@ -78,6 +79,7 @@ def serve(
         "loglevel": "warning",
         "proc_name": "linkrow-relay",
     }
+    options["post_fork"] = _end_with_master()
     logging.getLogger("gunicorn.error").addFilter(_is_our_affair)
     if until_stdin_closes:
         threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
@@ -97,6 +99,25 @@ def _load(config: Config) -> Flask:
             max_waiting=max(1, config.threads * 3 // 4),
         )
     )
+
+
+def _end_with_master() -> Callable[[object, object], None]:
+    """A worker outlives a master that was killed by as much as the master would have let it.
+
+    Else a long poll would hold it, and with it every caller whose connection nobody reads any more.
+    """
+    reading, writing = os.pipe()  # only the master keeps the writing end
+
+    def watch() -> None:
+        os.read(reading, 1)
+        time.sleep(_GRACE_SECONDS)
+        os._exit(1)
+
+    def after_fork(server: object, worker: object) -> None:
+        os.close(writing)
+        threading.Thread(target=watch, name="master", daemon=True).start()
+
+    return after_fork
 
 
 def _is_our_affair(record: logging.LogRecord) -> bool:
