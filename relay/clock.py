@@ -3,6 +3,8 @@
 import logging
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import redis as redis_py
@@ -11,24 +13,39 @@ from relay.errors import LedgerError
 from relay.ledger.ledger import Ledger
 from relay.queue.broker import Broker
 from relay.queue.errors import RedisUnavailable
+from relay.queue.refill import Overtaken
 from relay.recorder import Recorder
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 2.0
 _LOCK: Final = "linkrow:lock:rebuild"
-_LOCK_SECONDS: Final = 300
+_LOCK_MS: Final = 15_000  # after a clock was killed in mid-rebuild, the next one waits so long
 _PROGRESS_SECONDS: Final = 7 * 86400  # as long as a refresh's counters live in Redis
+
+_RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+_DROP = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
 
 
 class Clock:
-    """Ticks. Several may run: a sweep is atomic, and a rebuild is done under a lock."""
+    """Ticks. Several may run: a sweep is atomic, and a rebuild that another overtakes stops.
+
+    A lock keeps two from rebuilding against each other; that only one of them counts is sure
+    without it (relay/queue/refill.py).
+    """
 
     def __init__(self, broker: Broker, ledger: Ledger) -> None:
         self._broker = broker
         self._ledger = ledger
         self._redis: Any = broker.redis
         self._token = secrets.token_hex(8)
+        self._renew = self._redis.register_script(_RENEW)
+        self._drop = self._redis.register_script(_DROP)
 
     def run(self, stop: threading.Event) -> None:
         """Until *stop*."""
@@ -53,32 +70,74 @@ class Clock:
                 counts.expired,
                 counts.unserved,
             )
+        self._agree_on_the_life()
 
     def rebuild(self) -> bool:
         """Fill a Redis whose life has not begun from the ledger. Whether this process did it."""
-        if not self._redis.set(_LOCK, self._token, nx=True, ex=_LOCK_SECONDS):
-            return False
-        try:
-            if self._broker.is_ready():
+        with self._only_one() as is_ours:
+            if not is_ours or self._broker.is_ready():
                 return False
-            # What happened before the loss and is still in the stream belongs in the books first.
-            recorder = Recorder(self._broker, self._ledger)
             try:
-                recorder.drain()
-            finally:
-                recorder.release()
-            if self._broker.backlog():
-                return False  # another recorder is at it; the next tick looks again
-            seconds, _ = self._redis.time()
-            restored = self._broker.rebuild(
-                sources=self._ledger.all_sources(),
-                quotas=self._ledger.admitted_on(seconds // 86400),
-                unfinished=self._ledger.unfinished(),
-                owed=self._ledger.owed(),
-                refreshes=self._ledger.refresh_counts(since=seconds - _PROGRESS_SECONDS),
-            )
-            logger.info("Redis is open; %d jobs wait again", restored)
-            return True
+                return self._rebuild()
+            except Overtaken as error:
+                logger.warning("a rebuild was given up: %s", error)
+                return False
+
+    def _rebuild(self) -> bool:
+        before, life = self._ledger.life(), secrets.token_hex(8)
+        self._broker.begin_life(life)
+        # What a recorder still holds of the life before is booked now, or not at all.
+        if not self._ledger.begin_life(life, instead_of=before):
+            raise Overtaken
+        # What happened before the loss and is still in the stream belongs in the books first.
+        recorder = Recorder(self._broker, self._ledger)
+        try:
+            recorder.drain()
         finally:
-            if self._redis.get(_LOCK) == self._token.encode():
-                self._redis.delete(_LOCK)
+            recorder.release()
+        if self._broker.backlog():
+            return False  # another recorder is at it; the next tick looks again
+        seconds, _ = self._redis.time()
+        day = seconds // 86400
+        restored = self._broker.rebuild(
+            life=life,
+            day=day,
+            sources=self._ledger.all_sources(),
+            quotas=self._ledger.admitted_on(day),
+            unfinished=self._ledger.unfinished(),
+            owed=self._ledger.owed(),
+            refreshes=self._ledger.refresh_counts(since=seconds - _PROGRESS_SECONDS),
+        )
+        logger.info("Redis is open; %d jobs wait again", restored)
+        return True
+
+    def _agree_on_the_life(self) -> None:
+        """Books that were put back from a copy, or made anew, go on with the Redis there is."""
+        booked = self._ledger.life()  # before Redis is asked: a rebuild in between is not undone
+        current = self._broker.life()
+        if current is None or current == booked:
+            return
+        if self._ledger.begin_life(current, instead_of=booked):
+            logger.warning("these books went with another life of Redis; they go on with this one")
+
+    @contextmanager
+    def _only_one(self) -> Iterator[bool]:
+        """Whether the lock is ours. It is renewed for as long as this process lives and works."""
+        if not self._redis.set(_LOCK, self._token, nx=True, px=_LOCK_MS):
+            yield False
+            return
+        is_over = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=[is_over], name="rebuild", daemon=True)
+        keeper.start()
+        try:
+            yield True
+        finally:
+            is_over.set()
+            keeper.join()
+            with suppress(redis_py.exceptions.RedisError):  # it runs out by itself
+                self._drop(keys=[_LOCK], args=[self._token])
+
+    def _keep(self, is_over: threading.Event) -> None:
+        while not is_over.wait(_LOCK_MS / 3000):
+            with suppress(redis_py.exceptions.RedisError):
+                self._renew(keys=[_LOCK], args=[self._token, _LOCK_MS])

@@ -6,6 +6,8 @@ RelayServiceError
     LedgerError
         LedgerUnavailable
         LedgerNotMigrated
+        LedgerRefused
+        OfAnotherLife
     RedisNotFound
     RedisNotStarted
     AlreadyRunning
@@ -53,6 +55,21 @@ class LedgerNotMigrated(LedgerError):
     """The database's tables are of another version of Linkrow."""
 
     code = "ledger_not_migrated"
+
+
+class LedgerRefused(LedgerError):
+    """No column takes what it was given; trying again changes nothing."""
+
+    code = "ledger_refused"
+
+
+class OfAnotherLife(LedgerError):
+    """These events are not of the life of Redis that the books go on with."""
+
+    code = "of_another_life"
+
+    def __init__(self) -> None:
+        super().__init__("Redis was lost and filled again; the books go on with its new life")
 
 
 class RedisNotFound(RelayServiceError):

@@ -1,7 +1,9 @@
 """Write the books: drain the outcome stream into the ledger. Killed anywhere, it resumes.
 
 An entry is acknowledged only after its commit, so it is read again after a crash between the two;
-the ledger keeps what stands. One recorder is active at a time; another one waits for its lock.
+the ledger keeps what stands. One recorder is active at a time; another one waits for its lock. What
+was read before Redis lost everything is booked before its counters are taken from the books, or not
+at all (relay/ledger/lives.py).
 """
 
 import logging
@@ -12,12 +14,13 @@ from typing import Any, Final
 
 import redis as redis_py
 
-from relay.errors import LedgerError, LedgerUnavailable
+from relay.errors import LedgerError, LedgerRefused
 from relay.events import GROUP, STREAM, UnreadableEvent, decode
 from relay.ledger.bookings import Entry, Recorded
 from relay.ledger.ledger import Ledger
 from relay.queue.broker import Broker
 from relay.queue.errors import RedisUnavailable
+from relay.queue.refill import LIFE
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +35,17 @@ _PAUSE_SECONDS: Final = 1.0
 _TAKE = """
 redis.call('DEL', 'linkrow:nothing')
 if redis.call('GET', KEYS[1]) == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2]); return 1
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+elseif not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  return false
 end
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-return 0
+return redis.call('GET', KEYS[2]) or ''
 """
-# Not MULTI: a full Redis queues no commands.
+# Not MULTI: a full Redis queues no commands. In another life the same ids are other entries.
 _SETTLE = """
-redis.call('XACK', KEYS[1], unpack(ARGV))
-return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 0 end
+redis.call('XACK', KEYS[1], unpack(ARGV, 2))
+return redis.call('XDEL', KEYS[1], unpack(ARGV, 3))
 """
 _DROP = (
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
@@ -64,7 +69,7 @@ class Recorder:
         while not stop.is_set():
             try:
                 if not self.step(block_ms=_BLOCK_MS):
-                    stop.wait(0 if self._is_active() else _PAUSE_SECONDS)
+                    stop.wait(_PAUSE_SECONDS if self._turn() is None else 0)
             except (LedgerError, RedisUnavailable, redis_py.exceptions.RedisError) as error:
                 logger.warning("the recorder waits: %s", error)
                 stop.wait(_PAUSE_SECONDS)
@@ -79,7 +84,7 @@ class Recorder:
     def _take_over(self) -> None:
         """Wait for the lock of a recorder that was killed: what it left is ours to book."""
         until = time.monotonic() + 2 * _LOCK_MS / 1000
-        while not self._is_active() and self._broker.backlog() and time.monotonic() < until:
+        while self._turn() is None and self._broker.backlog() and time.monotonic() < until:
             time.sleep(0.1)
 
     def drain(self) -> int:
@@ -91,31 +96,33 @@ class Recorder:
 
     def step(self, *, block_ms: int | None) -> int:
         """Book one batch. How many entries; 0 if there are none or another recorder is active."""
-        if not self._is_active():
+        life = self._turn()
+        if life is None:
             return 0
         # What was read and not acknowledged (by us, before a crash) comes first.
         entries = self._read("0", None) or self._read(">", block_ms)
         if not entries:
             return 0
-        recorded = self._record([_entry(entry_id, fields) for entry_id, fields in entries], entries)
+        batch = [_entry(entry_id, fields) for entry_id, fields in entries]
+        recorded = self._record(batch, entries, life)
         # Before it is acknowledged: after a crash in between, nobody would let these keys go.
         self._broker.forget(recorded.ended)
         entry_ids = [entry_id for entry_id, _ in entries]
-        self._settle(keys=[STREAM], args=[GROUP, *entry_ids])
+        self._settle(keys=[STREAM, LIFE], args=[life, GROUP, *entry_ids])
         if recorded.unreadable:
             logger.error("%d events could not be read and were set aside", recorded.unreadable)
         return len(entries)
 
-    def _record(self, batch: list[Entry], raw: list[tuple[bytes, dict[bytes, bytes]]]) -> Recorded:
+    def _record(
+        self, batch: list[Entry], raw: list[tuple[bytes, dict[bytes, bytes]]], life: str
+    ) -> Recorded:
         """Book *batch*; what the database will not take is set aside, so that it blocks nothing."""
         try:
-            return self._ledger.record(batch)
-        except LedgerUnavailable:
-            raise
-        except LedgerError as error:
+            return self._ledger.record(batch, life=life)
+        except LedgerRefused as error:
             if len(batch) > 1:
                 parts = [
-                    self._record([entry], [fields])
+                    self._record([entry], [fields], life)
                     for entry, fields in zip(batch, raw, strict=True)
                 ]
                 return Recorded(
@@ -124,9 +131,8 @@ class Recorder:
                     unreadable=sum(part.unreadable for part in parts),
                 )
             refused = UnreadableEvent(f"the ledger refused it: {error}")
-            return self._ledger.record(
-                [Entry(entry_id=batch[0].entry_id, event=refused, raw=repr(raw[0][1]))]
-            )
+            aside = Entry(entry_id=batch[0].entry_id, event=refused, raw=repr(raw[0][1]))
+            return self._ledger.record([aside], life=life)
 
     def release(self) -> None:
         """Let another recorder take over at once."""
@@ -135,8 +141,10 @@ class Recorder:
         except redis_py.exceptions.RedisError:
             logger.info("the recorder's lock runs out by itself")
 
-    def _is_active(self) -> bool:
-        return bool(self._take(keys=[_LOCK], args=[self._token, _LOCK_MS]))
+    def _turn(self) -> str | None:
+        """The life of Redis in which it is our turn to book; None: it is another recorder's."""
+        life = self._take(keys=[_LOCK, LIFE], args=[self._token, _LOCK_MS])
+        return None if life is None else life.decode()
 
     def _read(self, start: str, block_ms: int | None) -> list[tuple[bytes, dict[bytes, bytes]]]:
         try:

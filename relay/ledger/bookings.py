@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from relay.events import Admitted, Event, FinalEvent, SourceEvent, UnreadableEvent, WritebackEvent
 from relay.ledger.database import Database, insert_into
+from relay.ledger.lives import NO_LIFE, hold_life
 from relay.ledger.schema import jobs, sources, unreadable_events
 from wire.vocab import JobKind, JobStatus, Writeback
 
@@ -36,8 +37,12 @@ class Entry:
 class Bookings(Database):
     """Where the recorder writes."""
 
-    def record(self, entries: Sequence[Entry]) -> Recorded:
-        """Put *entries* down in one transaction. What stands stays: replays change nothing."""
+    def record(self, entries: Sequence[Entry], *, life: str = NO_LIFE) -> Recorded:
+        """Put *entries* down in one transaction. What stands stays: replays change nothing.
+
+        *life* is the life of Redis they were read in. Raises OfAnotherLife if that is over, and
+        LedgerRefused for what no column takes; nothing is booked then.
+        """
         events = [entry.event for entry in entries]
         admitted = [row for event in events if isinstance(event, Admitted) for row in _rows(event)]
         finals = [_ending(event) for event in events if isinstance(event, FinalEvent)]
@@ -45,6 +50,7 @@ class Bookings(Database):
         seen = [_source(event) for event in events if isinstance(event, SourceEvent)]
         unreadable = [_unreadable(entry) for entry in entries if _is_unreadable(entry)]
         with self._begin() as connection:
+            hold_life(connection, life)
             if seen:
                 connection.execute(insert_into(connection, sources).on_conflict_do_nothing(), seen)
             if admitted:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from relay.errors import BadConfig, LedgerError, LedgerUnavailable
+from relay.errors import BadConfig, LedgerError, LedgerRefused, LedgerUnavailable
 
 _PATIENCE_SECONDS: Final = 5
 
@@ -63,10 +63,10 @@ class Database:
             with self._engine.begin() as connection:
                 yield connection
         except (DataError, IntegrityError) as error:
-            raise LedgerError(f"{type(error).__name__}: {str(error.orig)[:200]}") from error
+            raise LedgerRefused(f"{type(error).__name__}: {str(error.orig)[:200]}") from error
         except (OverflowError, UnicodeError) as error:
             # SQLite's driver says so of a number or a text that no column can hold.
-            raise LedgerError(f"{type(error).__name__}: {str(error)[:200]}") from error
+            raise LedgerRefused(f"{type(error).__name__}: {str(error)[:200]}") from error
         except DBAPIError as error:
             reason = str(error.orig).strip().splitlines()[:1]
             raise LedgerUnavailable(

@@ -3,9 +3,10 @@
 from relay.ledger.accounts import Accounts
 from relay.ledger.bookings import Bookings
 from relay.ledger.history import History
+from relay.ledger.lives import Lives
 from relay.ledger.recovery import Recovery
 from relay.ledger.versions import Versions
 
 
-class Ledger(Versions, Accounts, Bookings, History, Recovery):
+class Ledger(Versions, Accounts, Bookings, History, Lives, Recovery):
     """The books. Every method raises LedgerUnavailable when the database does not answer."""

@@ -1,7 +1,8 @@
 """What a Redis that lost everything is filled from."""
 
+import logging
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -10,6 +11,8 @@ from relay.ledger.job_rows import record_of
 from relay.ledger.schema import OWED, UNFINISHED, jobs, sources
 from relay.records import JobRecord, RefreshCount
 from wire.vocab import Conclusion, Writeback
+
+logger = logging.getLogger(__name__)
 
 _PAGE: Final = 1000
 
@@ -74,7 +77,18 @@ class Recovery(Database):
             with self._begin() as connection:
                 rows = connection.execute(query).mappings().all()
             for row in rows:
-                yield record_of(row)
+                record = _readable(row)
+                if record is not None:
+                    yield record
             if len(rows) < _PAGE:
                 return
             last = (rows[-1][jobs.c.created_at], rows[-1][jobs.c.job_id])
+
+
+def _readable(row: Any) -> JobRecord | None:
+    """The job in *row*; None, and a word in the log: one row must not keep all others."""
+    try:
+        return record_of(row)
+    except ValueError:  # pydantic's too
+        logger.exception("job %s cannot be read from the ledger", row[jobs.c.job_id])
+        return None

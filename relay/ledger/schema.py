@@ -139,6 +139,14 @@ jobs = Table(
     Index("ix_jobs_owed", "created_at", "job_id", sqlite_where=OWED, postgresql_where=OWED),
 )
 
+# One row: which life of Redis the books go on with. Events of another one are not booked.
+redis_life = Table(
+    "redis_life",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("life", _ID, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -37,7 +37,7 @@ from relay.queue.errors import (
 )
 from relay.queue.job_ids import job_id, sameness
 from relay.queue.redis_facts import RedisFacts, ensure_safe, facts_of
-from relay.queue.refill import Refill
+from relay.queue.refill import LIFE, Refill
 from relay.queue.rq_form import encode_data, shared_fields, shown_result, template
 from relay.queue.scripts import Scripts, redis_errors
 from relay.queue.stored import FIELDS, OWED_FIELDS, accepted_of, lease_of, owed_record, record_of
@@ -453,6 +453,17 @@ class Broker:
 
     # After a lost Redis.
 
+    def life(self) -> str | None:
+        """Which life of this Redis is open, or None if none is."""
+        with redis_errors():
+            answer: Any = self.redis.mget(LIFE, "linkrow:epoch")
+        life, epoch = answer
+        return None if epoch is None else (life or b"").decode()
+
+    def begin_life(self, life: str) -> None:
+        """Begin to fill a lost Redis; whoever else does stops. Raises Overtaken if it is open."""
+        self._refill(life).begin()
+
     def rebuild(
         self,
         *,
@@ -461,14 +472,24 @@ class Broker:
         unfinished: Iterable[JobRecord],
         owed: Iterable[JobRecord],
         refreshes: Iterable[RefreshCount] = (),
+        day: int | None = None,
+        life: str = "",
     ) -> int:
         """Fill an empty Redis from the books, then open it. How many jobs wait again.
 
-        See Refill.refill for what the books say.
+        *life* is the one that begin_life began. See Refill.refill for what the books say.
         """
-        return Refill(self.redis, self._scripts, clock=self._clock).refill(
-            sources=sources, quotas=quotas, unfinished=unfinished, owed=owed, refreshes=refreshes
+        return self._refill(life).refill(
+            sources=sources,
+            quotas=quotas,
+            unfinished=unfinished,
+            owed=owed,
+            refreshes=refreshes,
+            day=day,
         )
+
+    def _refill(self, life: str) -> Refill:
+        return Refill(self.redis, self._scripts, clock=self._clock, life=life)
 
 
 _REFUSALS: Final[Mapping[bytes, Callable[[], QueueError]]] = {

@@ -1,10 +1,16 @@
-"""Fill a Redis that lost everything from the books, then open it."""
+"""Fill a Redis that lost everything from the books, then open it: one rebuild at a time.
+
+Every step is done only while the life that its rebuild began is the last one begun and Redis is not
+open yet. So a rebuild that was overtaken (it slept, or Redis was lost again under it) changes
+nothing any more, least of all counters that have moved on.
+"""
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import redis as redis_py
 from rq.utils import utcformat
@@ -16,18 +22,38 @@ from relay.queue.rq_form import encode_data, shared_fields, template
 from relay.queue.scripts import Scripts, redis_errors
 from relay.records import JobRecord, RefreshCount, outcome_json
 
+LIFE: Final = "linkrow:life"
+_EPOCH: Final = "linkrow:epoch"
 _REFRESH_SECONDS: Final = 7 * 86400
 
 
+class Overtaken(Exception):
+    """Redis was lost again while it was filled, or somebody else fills or has filled it."""
+
+    def __init__(self) -> None:
+        super().__init__("Redis was lost again while it was filled, or somebody else filled it")
+
+
 class Refill:
-    """Puts back what a lost Redis held. Every step may be repeated."""
+    """Puts back what a lost Redis held, in its new *life*. Every step may be repeated."""
 
     def __init__(
-        self, redis: "redis_py.Redis", scripts: Scripts, *, clock: Callable[[], datetime]
+        self,
+        redis: "redis_py.Redis",
+        scripts: Scripts,
+        *,
+        clock: Callable[[], datetime],
+        life: str,
     ) -> None:
-        self._redis = redis
+        self._redis: Any = redis  # redis-py does not type its pipelines
         self._scripts = scripts
         self._clock = clock
+        self._life = life
+
+    def begin(self) -> None:
+        """Begin the life; whatever still fills an earlier one stops. Raises Overtaken if open."""
+        with self._step(of_any_life=True) as pipe:
+            pipe.set(LIFE, self._life)
 
     def refill(
         self,
@@ -37,52 +63,74 @@ class Refill:
         unfinished: Iterable[JobRecord],
         owed: Iterable[JobRecord],
         refreshes: Iterable[RefreshCount] = (),
+        day: int | None = None,
     ) -> int:
         """Fill an empty Redis and open it. How many jobs wait again.
 
-        *sources* are (source id, account), *quotas* (account, rows admitted today, UTC). Jobs that
-        had not ended are queued anew under their own ids; *owed* are ended ones whose rows are
-        still to be written; *refreshes* say how far each refresh was. Call it while holding a lock;
-        nothing is admitted until it returns, and a call that was cut short may be repeated.
+        *sources* are (source id, account), *quotas* (account, rows admitted on *day*, counted from
+        1970-01-01 UTC; None is today). Jobs that had not ended are queued anew under their own ids;
+        *owed* are ended ones whose rows are still to be written; *refreshes* say how far each
+        refresh was. Nothing is admitted until it returns, and a call that was cut short may be
+        repeated. Raises Overtaken.
         """
-        iso = utcformat(self._clock())
-        shared = json.dumps(shared_fields(template(self._redis), iso))
-        with redis_errors():
-            for chunk in chunks(list(sources)):
-                with self._redis.pipeline(transaction=False) as pipe:
-                    for source_id, account_id in chunk:
-                        pipe.set(f"linkrow:source:{source_id}", account_id)
-                    pipe.execute()
-            seconds, _ = self._redis.time()
+        for chunk in chunks(list(sources)):
+            with self._step() as pipe:
+                for source_id, account_id in chunk:
+                    pipe.set(f"linkrow:source:{source_id}", account_id)
+        today = self._seconds() // 86400 if day is None else day
+        with self._step() as pipe:
             for account_id, used in quotas:
-                self._redis.set(
-                    f"linkrow:quota:{account_id}:{seconds // 86400}", used, ex=2 * 86400
-                )
+                pipe.set(f"linkrow:quota:{account_id}:{today}", used, ex=2 * 86400)
         self._restore_progress(refreshes)
-        restored = 0
-        for records in chunked(unfinished):
-            arguments: list[str | bytes] = [shared]
-            for record in records:
-                request = record.request
-                arguments += [
-                    record.job_id,
-                    queue_of_job(request, record.account_id),
-                    sameness(request),
-                    encode_data(request.model_dump_json(exclude_defaults=True)),
-                    record.account_id,
-                    request.source_id or "",
-                    request.row_id or "",
-                    request.refresh_id or "",
-                    f"{record.created_at:.6f}",
-                    f"{record.created_at + request.expires_in:.6f}",
-                ]
-            restored += int(self._scripts.run("restore", arguments))
+        restored = sum(self._restore_jobs(records) for records in chunked(unfinished))
         for records in chunked(owed):
             self._restore_owed(records)
+        seconds = self._seconds()
+        with self._step() as pipe:
+            pipe.set(_EPOCH, seconds)
+        return restored
+
+    @contextmanager
+    def _step(self, *, of_any_life: bool = False) -> Iterator[Any]:
+        """What is put into this pipeline comes about whole, and only while our life begins."""
+        with redis_errors(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.watch(LIFE, _EPOCH)
+            life, epoch = pipe.mget(LIFE, _EPOCH)
+            if epoch is not None or not (of_any_life or (life or b"").decode() == self._life):
+                raise Overtaken
+            pipe.multi()
+            yield pipe
+            try:
+                pipe.execute()
+            except redis_py.exceptions.WatchError as error:
+                raise Overtaken from error
+
+    def _seconds(self) -> int:
         with redis_errors():
             seconds, _ = self._redis.time()
-            self._redis.set("linkrow:epoch", seconds, nx=True)
-        return restored
+        return int(seconds)
+
+    def _restore_jobs(self, records: Sequence[JobRecord]) -> int:
+        shared = shared_fields(template(self._redis), utcformat(self._clock()))
+        arguments: list[str | bytes] = [self._life, json.dumps(shared)]
+        for record in records:
+            request = record.request
+            arguments += [
+                record.job_id,
+                queue_of_job(request, record.account_id),
+                sameness(request),
+                encode_data(request.model_dump_json(exclude_defaults=True)),
+                record.account_id,
+                request.source_id or "",
+                request.row_id or "",
+                request.refresh_id or "",
+                f"{record.created_at:.6f}",
+                f"{record.created_at + request.expires_in:.6f}",
+            ]
+        restored = self._scripts.run("restore", arguments)
+        if restored is None:
+            raise Overtaken
+        return int(restored)
 
     def _restore_progress(self, refreshes: Iterable[RefreshCount]) -> None:
         counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -93,15 +141,14 @@ class Refill:
                 fields["finished"] += each.jobs
                 fields[f"conclusion:{each.conclusion}"] += each.jobs
                 fields[f"writeback:{each.writeback}"] += each.jobs
-        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
-            for key, fields in counts.items():
-                for field, count in fields.items():
-                    pipe.hset(key, field, str(count))
-                pipe.expire(key, _REFRESH_SECONDS)
-            pipe.execute()
+        for chunk in chunks(list(counts.items())):
+            with self._step() as pipe:
+                for key, fields in chunk:
+                    pipe.hset(key, mapping=dict(fields))
+                    pipe.expire(key, _REFRESH_SECONDS)
 
     def _restore_owed(self, records: Sequence[JobRecord]) -> None:
-        with redis_errors(), self._redis.pipeline(transaction=True) as pipe:
+        with self._step() as pipe:
             for record in records:
                 request = record.request
                 pipe.hset(
@@ -127,4 +174,3 @@ class Refill:
                 since = record.checked_at or record.created_at
                 pipe.zadd(f"linkrow:obligations:{request.source_id}", {record.job_id: since})
                 pipe.zadd("linkrow:unserved", {record.job_id: since})
-            pipe.execute()

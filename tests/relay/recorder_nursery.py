@@ -46,9 +46,9 @@ class Mortal(Recorder):
         if not self._left:
             die()
 
-    def _record(self, batch, raw):
+    def _record(self, batch, raw, life):
         self._reach("read")
-        recorded = super()._record(batch, raw)
+        recorded = super()._record(batch, raw, life)
         self._reach("committed")
         return recorded
 

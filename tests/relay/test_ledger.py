@@ -13,9 +13,9 @@ from alembic.migration import MigrationContext
 from relay.errors import LedgerNotMigrated, LedgerUnavailable
 from relay.events import Admitted, AdmittedJob, FinalEvent, SourceEvent
 from relay.ledger.accounts import Plan
-from relay.ledger.bookings import Entry
+from relay.ledger.bookings import Entry, _rows
 from relay.ledger.ledger import Ledger
-from relay.ledger.schema import OWED, UNFINISHED, key_secrets, metadata
+from relay.ledger.schema import OWED, UNFINISHED, jobs, key_secrets, metadata
 from relay.ledger.versions import migrations
 from relay.secret_box import SecretBox
 from wire.errors import Malformed
@@ -270,15 +270,15 @@ def test_books_of_an_earlier_version_are_brought_up_with_what_they_hold(database
         config = migrations()
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-    batch = admitted("r_1")
-    old.record([batch])
+        connection.execute(jobs.insert(), list(_rows(admitted("r_1").event)))
     with pytest.raises(LedgerNotMigrated, match="0001"):
         old.check_version()
 
     old.migrate()
 
     old.check_version()
-    assert [job.job_id for job in old.unfinished()] == ids_of(batch)
+    assert [job.job_id for job in old.unfinished()] == ids_of(admitted("r_1"))
+    old.record([admitted("r_2")])
     old.close()
 
 

@@ -13,6 +13,7 @@
 --   rq:results:<id>               stream what RQ shows of the result
 -- Ours
 --   linkrow:epoch                 string second in which this store's life began; missing = lost
+--   linkrow:life                  string which life that is; only its events are booked
 --   linkrow:nonce:<key>:<nonce>   string spent
 --   linkrow:idempotency:<key>:<h> string <fingerprint>|<answer>
 --   linkrow:quota:<account>:<day> string jobs admitted that day (UTC)

@@ -112,6 +112,7 @@ class Job:
         key = f"rq:job:{self.job_id}"
         born = float(self.world.redis.hget(key, "lr_created_at"))
         self.world.redis.delete(key, self.queue.key, f"linkrow:live:{self.source}")
+        epoch = self.world.redis.getdel("linkrow:epoch")
         book = JobRecord(
             job_id=self.job_id,
             account_id="acct_a",
@@ -120,6 +121,7 @@ class Job:
             created_at=born,
         )
         self.world.broker.rebuild(sources=(), quotas=(), unfinished=[book], owed=())
+        self.world.redis.set("linkrow:epoch", epoch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,6 +147,7 @@ def test_a_rebuild_that_was_cut_short_is_repeated_without_doubling(world, new_li
         )
     assert not broker.is_ready()
     for _ in range(2):
+        world.redis.delete("linkrow:epoch")
         broker.rebuild(
             sources=(), quotas=[("acct_a", 2)], unfinished=books, owed=(), refreshes=[count]
         )
