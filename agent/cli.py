@@ -31,12 +31,14 @@ from connector.csv_file import CsvFile
 from connector.errors import ConnectorError
 from connector.registry import Registry
 from connector.relay_client import Patience, RelayClient, RelayError
+from connector.rewriting import rewrite_seconds
 from connector.source import Source
 from wire.errors import Malformed
 from wire.expected_domain import parse as parse_expectation
 from wire.models import Outcome
 
 _IN_FLIGHT = 256
+_DRAIN_SECONDS = 20.0
 _CALL = Patience(attempts=2, seconds=5.0)
 
 
@@ -218,7 +220,13 @@ def _work(options: dict[str, Any], *, until_empty: bool) -> None:
         name = next(iter(sources), f"device-{found.key_id}")
         spool = stack.enter_context(Spool(settings.spool_path(name)))
         agent = Agent(
-            Duty(sources=sources, sourceless=not sources, in_flight=_IN_FLIGHT),
+            Duty(
+                sources=sources,
+                sourceless=not sources,
+                in_flight=_IN_FLIGHT,
+                drain_seconds=_DRAIN_SECONDS
+                + (rewrite_seconds(settings.file) if settings.file else 0.0),
+            ),
             relay=relay,
             spool=spool,
             walker=lambda: Resolver(

@@ -1,14 +1,16 @@
 """One run under way: rows go out, an agent works, and the relay says how far both are."""
 
+import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 from connector.csv_file import CsvFile
+from connector.estimate import Estimate, Recent, estimate
+from connector.footprint import Footprint, Peak, own_peak
 from connector.intake import Tally, Terms
-from connector.options import Options
-from connector.own_agent import Errand, NotWritten, OwnAgent
+from connector.own_agent import NotWritten, OwnAgent
 from connector.relay_client import RelayError
 from connector.relay_link import RelayLink
 from connector.submitter import Submitter
@@ -17,6 +19,7 @@ from wire.models import RefreshProgress
 from wire.vocab import Writeback
 
 _POLL_SECONDS = 0.25
+_LOOK_SECONDS = 1.0
 _PATIENCE_SECONDS = 600.0
 _MAX_RESTARTS = 5
 
@@ -30,8 +33,8 @@ class Screen(Protocol):
     def begin(self, total: int) -> None:
         """*total* rows will be checked."""
 
-    def advance(self, settled: int, *, finished: int, text: str = "") -> None:
-        """*settled* rows are finished and written, *finished* of them at least concluded."""
+    def advance(self, settled: int, *, finished: int, estimate: Estimate, text: str = "") -> None:
+        """*finished* rows have their ending, *settled* of them also stand in their rows."""
 
     def end(self) -> None:
         """Nothing moves any more."""
@@ -42,22 +45,20 @@ class Course:
 
     def __init__(
         self,
-        options: Options,
         source: CsvFile,
         terms: Terms,
         tally: Tally,
         link: RelayLink,
-        environ: Mapping[str, str],
+        hire: Callable[[], OwnAgent],
         screen: Screen,
         stop: threading.Event,
         clock: Callable[[], float],
     ) -> None:
-        self._options = options
         self._source = source
         self._terms = terms
         self._tally = tally
         self._link = link
-        self._environ = environ
+        self._hire = hire
         self._screen = screen
         self._stop = stop
         self._clock = clock
@@ -68,6 +69,10 @@ class Course:
         self._restarts = 0
         self._trouble = ""
         self._agent: OwnAgent | None = None
+        self._recent = Recent()
+        self._footprint = Footprint()
+        self._began = clock()
+        self._checking_seconds = 0.0
 
     def follow(self) -> None:
         """Until every row is settled, or nothing can be done any more."""
@@ -75,6 +80,7 @@ class Course:
             return
         self._screen.stage("checking links")
         self._screen.begin(self._tally.to_check)
+        self._began = self._clock()
         self._start_agent()
         self._submitter.start()
         try:
@@ -84,18 +90,22 @@ class Course:
             self._submitter.join(30)
             self._end_agent()
             self._refresh_progress()
+            self._checking_seconds = self._clock() - self._began
             self._screen.end()
 
     def _watch(self) -> None:
         last: tuple[int, int, int] | None = None
-        changed = self._clock()
+        changed = looked = self._clock()
         while not self._stop.wait(_POLL_SECONDS):
             self._refresh_progress()
             self._raise_if_nothing_was_taken()
             settled, finished, submitted = self._figures()
-            self._screen.advance(settled, finished=finished, text=self._submitter.waits_for)
+            self._show(settled, finished)
             if self._is_over(settled=settled):
                 return
+            if self._clock() >= looked + _LOOK_SECONDS:
+                looked = self._clock()
+                self._look_at_memory()
             if (settled, finished, submitted) != last:
                 last, changed = (settled, finished, submitted), self._clock()
             elif self._clock() - changed > _PATIENCE_SECONDS:
@@ -104,6 +114,22 @@ class Course:
             if not self._keep_agent():
                 return
         self._trouble = "stopped before the end; run again to go on"
+
+    def _show(self, settled: int, finished: int) -> None:
+        samples = self._recent.note(self._clock(), finished)
+        self._screen.advance(
+            settled,
+            finished=finished,
+            estimate=estimate(samples, done=finished, total=self._tally.to_check),
+            text=self._submitter.waits_for,
+        )
+
+    def _look_at_memory(self) -> None:
+        """The agent's and the relay's; of a relay on another machine nothing is known here."""
+        if self._agent is not None:
+            self._footprint.look(self._agent.pid, "agent")
+        if (pid := self._link.own_pid) is not None:
+            self._footprint.look(pid, "relay up")
 
     def _raise_if_nothing_was_taken(self) -> None:
         """A refusal of the very first batch ends the run; later ones let finish what was taken."""
@@ -139,20 +165,7 @@ class Course:
             self._submitter.finished = progress.finished
 
     def _start_agent(self) -> None:
-        errand = Errand(
-            file=self._source.path,
-            source_id=self._terms.source_id,
-            columns=self._options.columns,
-            allow_private=self._options.allow_private,
-            cafile=self._options.cafile,
-        )
-        self._agent = OwnAgent(
-            errand,
-            relay=self._link.url,
-            credentials=self._link.credentials,
-            home=self._options.home,
-            environ=self._environ,
-        )
+        self._agent = self._hire()
 
     def _keep_agent(self) -> bool:
         """A dead agent is started again, and one that looks for the relay elsewhere moved."""
@@ -170,12 +183,22 @@ class Course:
         return True
 
     def _end_agent(self) -> None:
+        self._look_at_memory()
         agent, self._agent = self._agent, None
         if agent is None:
             return
         agent.stop()
         self._walk_ms += agent.walk_ms
         self._not_written += agent.not_written
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing that was handed in is left for another run."""
+        if not self._tally.to_check:
+            return True
+        settled, _, submitted = self._figures()
+        is_all = self._submitter.error is None and not self._trouble
+        return is_all and settled >= max(submitted, self._submitter.submitted)
 
     def summary(self, *, seconds: float) -> Summary:
         """What to say at the end."""
@@ -198,6 +221,11 @@ class Course:
             p50_ms=percentile(self._walk_ms, 0.50),
             p95_ms=percentile(self._walk_ms, 0.95),
             seconds=seconds,
+            checking_seconds=self._checking_seconds,
+            memory=(
+                Peak(process="run", pid=os.getpid(), peak=own_peak()),
+                *self._footprint.peaks(),
+            ),
             trouble=self._trouble,
             refusal=error if isinstance(error := self._submitter.error, RelayError) else None,
         )

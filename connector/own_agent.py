@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from connector.rewriting import rewrite_seconds
 from wire.signing import Credentials
 
 STOP_SECONDS = 30.0
@@ -18,13 +19,17 @@ _REMEMBERED = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """What the agent is for: a file, which source it is, and what it may reach."""
+    """What the agent is for: a file, which source it is, and what it may reach.
+
+    *until_empty*: it ends by itself when nothing is left in the queue.
+    """
 
     file: Path
     source_id: str
     columns: Mapping[str, str]
     allow_private: Sequence[str] = ()
     cafile: str | None = None
+    until_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,8 @@ class OwnAgent:
         home: Path,
         environ: Mapping[str, str],
     ) -> None:
-        command = [sys.executable, "-m", "agent.cli", "run", "--quiet", "--events"]
+        course = "once" if errand.until_empty else "run"
+        command = [sys.executable, "-m", "agent.cli", course, "--quiet", "--events"]
         command += ["--until-stdin-closes", "--relay", relay]
         command += ["--file", str(errand.file), "--source-id", errand.source_id]
         for ours, theirs in errand.columns.items():
@@ -72,6 +78,7 @@ class OwnAgent:
             start_new_session=sys.platform != "win32",
         )
         self.relay = relay
+        self._stop_seconds = STOP_SECONDS + rewrite_seconds(errand.file)
         self.walk_ms: Counter[int] = Counter()
         self.not_written: deque[NotWritten] = deque(maxlen=_REMEMBERED)
         self._stderr: deque[str] = deque(maxlen=20)
@@ -102,12 +109,12 @@ class OwnAgent:
         """The last line the agent said on standard error, for people."""
         return self._stderr[-1] if self._stderr else ""
 
-    def stop(self, *, seconds: float = STOP_SECONDS) -> None:
-        """Let the agent drain: finish or release, write, confirm. Killed after *seconds*."""
+    def stop(self) -> None:
+        """Let the agent drain: finish or release, write, confirm. Killed when that never ends."""
         if self._process.stdin:
             self._process.stdin.close()
         try:
-            self._process.wait(seconds)
+            self._process.wait(self._stop_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

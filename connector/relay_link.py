@@ -69,6 +69,12 @@ class RelayLink:
         assert self._client is not None
         return self._client
 
+    @property
+    def own_pid(self) -> int | None:
+        """The process of our own relay; None when the relay was named."""
+        known = self._own.address() if self._own else None
+        return known.pid if known else None
+
     def check(self) -> None:
         """One signed call, so that a wrong key is known before anything is written."""
         self.client.jobs(limit=1)

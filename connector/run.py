@@ -6,15 +6,18 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from connector import intake
+from connector import intake, leftovers
 from connector.course import Course, Screen
 from connector.csv_file import CsvFile
 from connector.errors import AlreadyRunning, UnsupportedFile
 from connector.intake import Terms
+from connector.leftovers import Note
 from connector.locks import try_lock
 from connector.options import Options
+from connector.own_agent import Errand, OwnAgent
 from connector.registry import Registry
 from connector.relay_link import RelayLink
 from connector.summary import Summary
@@ -49,6 +52,19 @@ def run(
         link = stack.enter_context(RelayLink(options, environ=environ))
         link.check()
 
+        note = Note(options.home / "runs" / f"{source_id}.unfinished")
+        if note:
+            screen.stage("finishing what an earlier run left")
+            # A run that checks every row takes over what still waits in the queue.
+            with_queue = options.only_stale is not None
+            leftovers.finish(
+                partial(_agent, options, source, link, environ, until_empty=with_queue),
+                with_queue=with_queue,
+                stop=stop,
+                clock=clock,
+            )
+        note.make()
+
         screen.stage("reading rows")
         now = datetime.now(UTC)
         terms = Terms(
@@ -58,9 +74,38 @@ def run(
             refresh_id=ids.new_refresh_id(now),
         )
         tally = intake.prepare(source, terms)
-        course = Course(options, source, terms, tally, link, environ, screen, stop, clock)
+        hire = partial(_agent, options, source, link, environ)
+        course = Course(source, terms, tally, link, hire, screen, stop, clock)
         course.follow()
+        if course.is_settled:
+            note.drop()
         return course.summary(seconds=clock() - began)
+
+
+def _agent(
+    options: Options,
+    source: CsvFile,
+    link: RelayLink,
+    environ: Mapping[str, str],
+    *,
+    until_empty: bool = False,
+) -> OwnAgent:
+    """An agent for this file, at work."""
+    errand = Errand(
+        file=source.path,
+        source_id=source.source_id,
+        columns=options.columns,
+        allow_private=options.allow_private,
+        cafile=options.cafile,
+        until_empty=until_empty,
+    )
+    return OwnAgent(
+        errand,
+        relay=link.url,
+        credentials=link.credentials,
+        home=options.home,
+        environ=environ,
+    )
 
 
 def _usable(file: Path) -> Path:

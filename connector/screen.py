@@ -12,11 +12,11 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
+from connector.estimate import Estimate, spoken
 from connector.summary import Exit, Summary
 from wire.vocab import STATUS_OF, CheckStatus, Conclusion, Writeback, check_status
 
@@ -101,21 +101,25 @@ class Bar:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("[dim]{task.fields[note]}"),
             console=self._console,
         )
-        self._task = self._progress.add_task("checking", total=total, rate="", note="")
+        self._task = self._progress.add_task("checking", total=total, rate="", left="", note="")
         self._progress.start()
 
-    def advance(self, settled: int, *, finished: int, text: str = "") -> None:
+    def advance(self, settled: int, *, finished: int, estimate: Estimate, text: str = "") -> None:
         """Move the bar; *text* says what is being waited for."""
         if self._progress is None:
             return
-        speed = self._progress.tasks[0].speed
-        rate = f"{speed:,.0f}/s" if speed else ""
-        note = text or (f"{finished - settled} to be written" if finished > settled else "")
-        self._progress.update(self._task, completed=settled, rate=rate, note=note[:60])
+        waiting = finished - settled
+        self._progress.update(
+            self._task,
+            completed=finished,
+            rate="" if estimate.rate is None else f"{estimate.rate:,.0f}/s",
+            left="" if estimate.seconds_left is None else spoken(estimate.seconds_left),
+            note=(text or (f"{waiting:,} to be written" if waiting else ""))[:60],
+        )
 
     def end(self) -> None:
         """Leave the bar as it is."""
@@ -126,7 +130,7 @@ class Bar:
 
 def show(summary: Summary, console: Console) -> None:
     """The summary for people: what was found, what was not written, where the file lies."""
-    table = Table(title=f"{summary.rows:,} rows", title_justify="left", show_edge=False)
+    table = Table(title=counted(summary.rows, "row"), title_justify="left", show_edge=False)
     table.add_column("conclusion")
     table.add_column("rows", justify="right")
     table.add_column("", style="dim")
@@ -148,10 +152,19 @@ def show(summary: Summary, console: Console) -> None:
         console.print(f"[red]the relay refused the rest[/]: {summary.refusal}")
     if summary.p50_ms is not None:
         console.print(
-            f"a link took {summary.p50_ms} ms (p50), {summary.p95_ms} ms (p95); "
-            f"{summary.seconds:.1f} s in all"
+            f"half of the links took {_took(summary.p50_ms)} at most, "
+            f"95 % {_took(summary.p95_ms or 0)}; {summary.seconds:.1f} s in all"
         )
     console.print(Text.assemble("results are in ", (str(summary.file), "bold")))
+
+
+def counted(number: int, thing: str) -> str:
+    """*number* of *thing*, as people say it."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def _took(milliseconds: int) -> str:
+    return f"{milliseconds:,} ms" if milliseconds else "less than 1 ms"
 
 
 def as_json(summary: Summary) -> dict[str, object]:
@@ -173,6 +186,11 @@ def as_json(summary: Summary) -> dict[str, object]:
         "p50_ms": summary.p50_ms,
         "p95_ms": summary.p95_ms,
         "seconds": round(summary.seconds, 3),
+        "rows_per_second": None if summary.rate is None else round(summary.rate, 1),
+        "memory": [
+            {"process": each.process, "pid": each.pid, "peak_mb": round(each.peak / 2**20, 1)}
+            for each in summary.memory
+        ],
         "trouble": summary.trouble,
         "refusal": None if summary.refusal is None else summary.refusal.code,
         "exit": Exit(summary.exit).name.lower(),

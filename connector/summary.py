@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from connector.footprint import Peak
 from connector.own_agent import NotWritten
 from connector.relay_client import RelayError
 from wire.vocab import Conclusion, Writeback
@@ -27,7 +28,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How a run went. Durations are of one link's walk, in milliseconds."""
+    """How a run went. *p50_ms* and *p95_ms* are of one link's walk; *memory* is each process'."""
 
     file: Path
     source_id: str
@@ -42,8 +43,17 @@ class Summary:
     p50_ms: int | None
     p95_ms: int | None
     seconds: float
+    checking_seconds: float = 0.0
+    memory: tuple[Peak, ...] = ()
     trouble: str = ""
     refusal: RelayError | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Rows finished per second while links were checked; None when none were."""
+        if not self.finished or self.checking_seconds <= 0:
+            return None
+        return self.finished / self.checking_seconds
 
     @property
     def exit(self) -> Exit:
