@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help run test bench chaos check format clean
+.PHONY: help run test bench chaos million check format clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -29,6 +29,9 @@ bench: $(STAMP)-dev ## Measure against curl, pycurl and requests (ONLY=resolve R
 
 chaos: $(STAMP)-dev ## Prove that no job is lost or ends twice, whatever dies (SEEDS=20 JOBS=10000 FIRST=1 JSON=1)
 	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),20) --jobs $(or $(JOBS),10000) --first $(or $(FIRST),1) $(if $(JSON),--json)
+
+million: $(STAMP)-dev ## Run a million rows (ROWS=…) through it, with Ctrl-C in the middle
+	@$(BIN)/python -m bench.million $(if $(ROWS),--rows $(ROWS)) $(ARGS)
 
 check: test ## The same as test
 
