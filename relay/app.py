@@ -5,9 +5,9 @@ import threading
 
 from flask import Flask, Response, g
 
+from relay.parts import Parts
 from relay.problems import answer_problems
 from relay.views.agent import agent
-from relay.views.gates import Parts
 from relay.views.health import health
 from relay.views.jobs import jobs
 from relay.views.sources import sources

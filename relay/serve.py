@@ -19,9 +19,9 @@ from relay.errors import LedgerUnavailable
 from relay.keyring import Keyring
 from relay.ledger.ledger import Ledger
 from relay.listening import listen, url_of
+from relay.parts import Parts
 from relay.provision import open_box
 from relay.services import services
-from relay.views.gates import Parts
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from flask import Blueprint, Response, g, request
 from pydantic import BaseModel
 
 from relay.gate import parse_json, read_shape
+from relay.parts import parts
 from relay.views.gates import (
     MAX_AGENT_BODY_BYTES,
     a_place_to_wait,
     json_answer,
-    parts,
     requires_signature,
     spend_nonce,
 )

@@ -3,18 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
 from flask import Response, current_app, g, request
 
 from relay.gate import READING, Arrival, read_headers, verify
-from relay.keyring import Keyring
 from relay.ledger.accounts import KeyRecord
-from relay.ledger.ledger import Ledger
-from relay.queue.broker import Broker
+from relay.parts import parts
 from relay.queue.terms import Caller
 from relay.refusals import refuse
 from wire.models import MAX_BODY_BYTES
@@ -23,25 +19,6 @@ from wire.vocab import Scope
 
 # Hop evidence is long: a batch of results may be larger than what callers send.
 MAX_AGENT_BODY_BYTES: Final = 16 * MAX_BODY_BYTES
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the views work with, and the clock that signatures are held against."""
-
-    broker: Broker
-    ledger: Ledger
-    keyring: Keyring
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    allow_unsafe_redis: bool = False
-    max_waiting: int = 24
-
-
-def parts() -> Parts:
-    """The parts of the running app."""
-    found = current_app.extensions["linkrow"]
-    assert isinstance(found, Parts)
-    return found
 
 
 def requires_nothing() -> None:

@@ -6,8 +6,9 @@ import logging
 from flask import Blueprint, Response
 
 from relay.errors import LedgerError
+from relay.parts import parts
 from relay.queue.errors import QueueError, RedisUnavailable
-from relay.views.gates import json_answer, parts, requires_nothing
+from relay.views.gates import json_answer, requires_nothing
 
 logger = logging.getLogger(__name__)
 

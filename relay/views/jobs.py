@@ -7,6 +7,7 @@ from flask import Blueprint, Response, g, request
 
 from relay.gate import parse_json, read_jobs
 from relay.ledger.ledger import Ledger
+from relay.parts import parts
 from relay.queue.broker import Broker
 from relay.queue.terms import Limits
 from relay.refusals import bad_shape, refuse
@@ -15,7 +16,6 @@ from relay.views.gates import (
     caller,
     json_answer,
     key,
-    parts,
     requires_signature,
     spend_nonce,
 )

@@ -4,8 +4,9 @@ import re
 
 from flask import Blueprint, Response
 
+from relay.parts import parts
 from relay.refusals import refuse
-from relay.views.gates import json_answer, parts, requires_signature, spend_nonce
+from relay.views.gates import json_answer, requires_signature, spend_nonce
 from wire import ids
 from wire.vocab import Scope
 

@@ -23,9 +23,9 @@ from connector.relay_client import Patience, RelayClient, Unreachable
 from connector.source import Change, Written
 from relay.app import create_app
 from relay.ledger.accounts import KeyRecord, Plan
+from relay.parts import Parts
 from relay.queue.broker import Broker
 from relay.queue.terms import Caller, QueueSettings
-from relay.views.gates import Parts
 from wire import models
 from wire.signing import Credentials
 from wire.vocab import Conclusion, JobStatus, KeyKind, Scope, Writeback

@@ -16,11 +16,11 @@ from relay.app import create_app
 from relay.keyring import Keyring
 from relay.ledger.accounts import NewKey, Plan
 from relay.ledger.ledger import Ledger
+from relay.parts import Parts
 from relay.provision import API_SCOPES, DEVICE_SCOPES
 from relay.queue.broker import Broker
 from relay.recorder import Recorder
 from relay.secret_box import SecretBox
-from relay.views.gates import Parts
 from wire.signing import Credentials, new_nonce, sign_request
 from wire.vocab import KeyKind, Scope
 
