@@ -100,8 +100,8 @@ class _Facts:
 def check(history: Iterable[Event]) -> list[Violation]:
     """Every breach of promise 1 in *history*; none is what we want."""
     facts = _Facts()
-    for event in history:
-        facts.by_ev[event["ev"]].append(event)
+    for place, event in enumerate(history):
+        facts.by_ev[event["ev"]].append({**event, "place": place})
     return [violation for judge in _JUDGES for violation in judge(facts)]
 
 
@@ -301,6 +301,22 @@ def _every_row_holds_its_own_newest(facts: _Facts) -> Iterator[Violation]:
             yield Violation(kind=Kind.UNWRITTEN, of=of, detail=detail)
 
 
+def _nothing_is_written_beside_another_link(facts: _Facts) -> Iterator[Violation]:
+    """Once its owner has put another link into a row, no result of the old one goes there."""
+    gone = {(event["source_id"], event["link"]): event["place"] for event in facts["disowned"]}
+    accepted = {
+        event["job_id"]: event["place"]
+        for event in facts["reported"]
+        if event["state"] == "accepted"
+    }
+    for book in facts["booked"]:
+        since = gone.get((book["source_id"], book["link"]))
+        found = accepted.get(book["job_id"])
+        if book["writeback"] == "written" and since and found and since < found:
+            detail = f"of {book['link']}, which stood nowhere any more"
+            yield Violation(kind=Kind.WRONG_ROW, of=book["job_id"], detail=detail)
+
+
 def _owners_keep_their_rows(facts: _Facts) -> Iterator[Violation]:
     owned = {(event["source_id"], event["link"]): event["note"] for event in facts["owned"]}
     for event in facts["disowned"]:
@@ -343,6 +359,7 @@ _JUDGES = (
     _books_agree_with_the_queue,
     _an_end_is_of_its_own_link,
     _every_row_holds_its_own_newest,
+    _nothing_is_written_beside_another_link,
     _owners_keep_their_rows,
     _nothing_is_left,
     _nobody_falls,

@@ -212,6 +212,11 @@ BAD = [
         Kind.WRONG_ROW,
         altered("row", job_id="j2"),
     ),
+    (
+        "after its link was taken away",
+        Kind.WRONG_ROW,
+        [{"ev": "quiet"}, {**GOOD[3], "link": f"{SITE}/go/fine/fine-1"}, *GOOD],
+    ),
     ("older than what was written", Kind.STALE_ROW, [*GOOD, NEWER]),
     (
         "said to be written and not there",
