@@ -8,8 +8,11 @@ from pathlib import Path
 
 import click
 
+from tests.chaos.checker import Violation
 from tests.chaos.plan import plan_of
 from tests.chaos.run import Verdict, as_json, clean_up, judge, run
+
+_SHOWN = 10
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,14 +33,13 @@ def main(seeds: int, first: int, jobs: int, in_json: bool, keep: bool, kept: Pat
     Exit code 0 when nothing was violated, else 1.
     """
     if kept is not None:
-        violations = judge(kept)
-        for violation in violations:
-            click.echo(violation)
+        _tell_violations(violations := judge(kept))
+        click.echo(f"{len(violations)} violations")
         raise SystemExit(bool(violations))
     verdicts = []
     for seed in range(first, first + seeds):
         verdicts.append(_run(seed, jobs=jobs, keep=keep))
-        _tell(verdicts[-1])
+        _tell(verdicts[-1], jobs=jobs)
     if in_json:
         click.echo(json.dumps([as_json(verdict) for verdict in verdicts]))
     else:
@@ -66,7 +68,7 @@ def _run(seed: int, *, jobs: int, keep: bool) -> Verdict:
     return verdict
 
 
-def _tell(verdict: Verdict) -> None:
+def _tell(verdict: Verdict, *, jobs: int) -> None:
     figures = verdict.figures
     words = ", ".join(f"{figures.get(name, 0)} {name}" for name in ("kills", "stops", "faults"))
     click.echo(
@@ -75,10 +77,19 @@ def _tell(verdict: Verdict) -> None:
         err=True,
     )
     if verdict.violations:
-        for violation in verdict.violations[:10]:
-            click.echo(f"  {violation}", err=True)
-        again = f"python -m tests.chaos --first {verdict.seed} --seeds 1"
+        _tell_violations(verdict.violations)
+        again = f"python -m tests.chaos --first {verdict.seed} --seeds 1 --jobs {jobs}"
         click.echo(f"  history: {verdict.history}; again: {again}", err=True)
+
+
+def _tell_violations(violations: list[Violation]) -> None:
+    for violation in violations[:_SHOWN]:
+        click.echo(f"  {violation}", err=True)
+    if len(violations) > _SHOWN:
+        kinds = Counter(violation.kind for violation in violations)
+        click.echo(
+            f"  and more: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}", err=True
+        )
 
 
 def _summarise(verdicts: list[Verdict]) -> None:
