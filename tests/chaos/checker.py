@@ -270,13 +270,25 @@ def _every_row_holds_its_own_newest(facts: _Facts) -> Iterator[Violation]:
     for book in facts["booked"]:
         if book["row_id"]:
             jobs[book["source_id"], book["row_id"]].append(book)
+    overtaken = {
+        book["job_id"]
+        for book, gone, accepted in _links_gone(facts)
+        if book["writeback"] == "conflict" and (accepted is None or accepted < gone)
+    }
     for row in facts["row"]:
         of = f"{row['source_id']} {row['row_id']}"
         own = jobs[row["source_id"], row["row_id"]]
         if row["final_url"] and not any(_is_of(row["final_url"], job["link"]) for job in own):
             yield Violation(kind=Kind.WRONG_ROW, of=of, detail=f"holds {row['final_url']}")
             continue
-        written = [job for job in own if job["writeback"] == "written"]
+        written = [
+            job
+            for job in own
+            if job["writeback"] == "written"
+            # Written by an agent that died with the word on its lips; then its owner put another
+            # link there, and the next agent found that.
+            or (job["job_id"] == row["job_id"] and job["job_id"] in overtaken)
+        ]
         if not written:
             if row["final_url"] or row["job_id"]:
                 detail = f"holds {row['final_url']}, and no job was written into it"
@@ -303,18 +315,26 @@ def _every_row_holds_its_own_newest(facts: _Facts) -> Iterator[Violation]:
 
 def _nothing_is_written_beside_another_link(facts: _Facts) -> Iterator[Violation]:
     """Once its owner has put another link into a row, no result of the old one goes there."""
-    gone = {(event["source_id"], event["link"]): event["place"] for event in facts["disowned"]}
-    accepted = {
-        event["job_id"]: event["place"]
-        for event in facts["reported"]
-        if event["state"] == "accepted"
-    }
-    for book in facts["booked"]:
-        since = gone.get((book["source_id"], book["link"]))
-        found = accepted.get(book["job_id"])
-        if book["writeback"] == "written" and since and found and since < found:
+    for book, gone, accepted in _links_gone(facts):
+        if book["writeback"] == "written" and accepted is not None and gone < accepted:
             detail = f"of {book['link']}, which stood nowhere any more"
             yield Violation(kind=Kind.WRONG_ROW, of=book["job_id"], detail=detail)
+
+
+def _links_gone(facts: _Facts) -> Iterator[tuple[Event, int, int | None]]:
+    """Jobs whose link was taken out of its row: when that was, and when their result came.
+
+    None: the relay was killed before it could say so.
+    """
+    gone = {(event["source_id"], event["link"]): event["place"] for event in facts["disowned"]}
+    accepted: dict[str, int] = {}
+    for event in facts["reported"]:
+        if event["state"] == "accepted":
+            accepted.setdefault(event["job_id"], event["place"])
+    for book in facts["booked"]:
+        since = gone.get((book["source_id"], book["link"]))
+        if since is not None:
+            yield book, since, accepted.get(book["job_id"])
 
 
 def _owners_keep_their_rows(facts: _Facts) -> Iterator[Violation]:

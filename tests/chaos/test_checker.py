@@ -215,7 +215,15 @@ BAD = [
     (
         "after its link was taken away",
         Kind.WRONG_ROW,
-        [{"ev": "quiet"}, {**GOOD[3], "link": f"{SITE}/go/fine/fine-1"}, *GOOD],
+        [{**GOOD[3], "link": f"{SITE}/go/fine/fine-1"}, *GOOD],
+    ),
+    (
+        "after its link was taken away, and not even said",
+        Kind.WRONG_ROW,
+        [
+            {**GOOD[3], "link": f"{SITE}/go/fine/fine-1"},
+            *altered("booked", "j1", writeback="conflict"),
+        ],
     ),
     ("older than what was written", Kind.STALE_ROW, [*GOOD, NEWER]),
     (
@@ -262,6 +270,26 @@ def test_of_one_second_either_result_may_stand() -> None:
     kinds = {violation.kind for violation in check([*GOOD, same_second])}
 
     assert Kind.STALE_ROW not in kinds
+
+
+def test_an_agent_may_die_between_the_row_and_its_word_and_the_owner_come_in_between() -> None:
+    history = altered("booked", "j1", writeback="conflict")
+    history = [
+        {**event, "writeback": "conflict"} if event["ev"] == "settled" else event
+        for event in history
+    ]
+    moved = [
+        {**event, "link": f"{SITE}/go/fine/fine-8", "note": "n8"}
+        if event["ev"] == "row" and event["row_id"] == "r1"
+        else event
+        for event in history
+    ]
+    edited = [
+        {"ev": "disowned", "source_id": "s", "link": f"{SITE}/go/fine/fine-1"},
+        {"ev": "owned", "source_id": "s", "link": f"{SITE}/go/fine/fine-8", "note": "n8"},
+    ]
+
+    assert check([*moved, *edited]) == []
 
 
 def test_a_row_keeps_its_last_answer_when_nobody_looked_since() -> None:
