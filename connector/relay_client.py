@@ -132,7 +132,9 @@ class Refused(RelayError):
         self.retry_after = retry_after
         self.errors = tuple(errors)
         known = PROBLEMS.get(code)
-        self.permanent = not (known.retry if known else status in (408, 425, 429) or status >= 500)
+        may_pass = known.retry if known else status in (408, 425, 429) or status >= 500
+        # Somebody on the way repeated our bytes: signed anew it is another request.
+        self.permanent = not (may_pass or code == "nonce_replayed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

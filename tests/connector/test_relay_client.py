@@ -204,6 +204,24 @@ def test_a_request_that_was_repeated_on_the_way_is_signed_once_more(site, client
     assert pauses.slept == []
 
 
+def test_a_network_that_repeats_every_request_is_outlasted(site, client_of, pauses):
+    site.answers = [problem(409, "nonce_replayed")] * 3 + [submitted()]
+
+    client_of(site.url).submit([JOB], idempotency_key="key-1")
+
+    assert len({seen.headers["Linkrow-Nonce"] for seen in site.seen}) == 4
+    assert pauses.slept == [0.25, 0.5]
+
+
+def test_a_call_that_is_made_once_and_was_repeated_on_the_way_may_be_made_again(site, client_of):
+    site.answers = [problem(409, "nonce_replayed")]
+
+    with pytest.raises(Refused) as refused:
+        client_of(site.url).lease(LeaseRequest(sources=["src_a"]))
+
+    assert not refused.value.permanent
+
+
 def test_a_clock_that_is_really_wrong_is_refused_after_two_sendings(site, client_of):
     site.answers = [problem(401, "stale_timestamp")]
 
