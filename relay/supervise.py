@@ -20,7 +20,7 @@ from typing import IO, Final
 
 from relay.config import Config
 from relay.embedded import EmbeddedRedis
-from relay.errors import AlreadyRunning, RelayServiceError
+from relay.errors import AlreadyRunning, RedisNotStarted, RelayServiceError
 from relay.folder import read_json, try_lock, write_json
 from relay.listening import listen, url_of
 
@@ -30,6 +30,7 @@ _TICK_SECONDS: Final = 0.1
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
 _USER_GRACE_SECONDS: Final = 30.0
+_REDIS_TRIES: Final = 5
 _LONGEST_BACK_OFF: Final = 10.0
 _STEADY_SECONDS: Final = 30.0
 _MAX_LOG_BYTES: Final = 10 * 1024 * 1024
@@ -118,9 +119,22 @@ class Supervisor:
     def _mend(self, listener: socket.socket, redis: EmbeddedRedis | None) -> None:
         if redis is not None and not redis.is_running():
             logger.warning("the private Redis ended; it is started again")
-            redis.start()
+            self._start_again(redis)
         for child in self._children:
             self._mend_child(child, listener, redis)
+
+    def _start_again(self, redis: EmbeddedRedis) -> None:
+        """Whatever ended it may end it once more while it reads its data; not for ever."""
+        for tries in range(_REDIS_TRIES, 0, -1):
+            try:
+                redis.start()
+            except RedisNotStarted as error:
+                if tries == 1 or redis.is_running():
+                    raise
+                logger.warning("%s; once more", error)
+                self.stop.wait(_TICK_SECONDS)
+            else:
+                return
 
     def _mend_child(
         self, child: _Child, listener: socket.socket, redis: EmbeddedRedis | None

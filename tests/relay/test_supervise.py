@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import psutil
@@ -244,3 +246,29 @@ def test_a_given_redis_that_may_forget_jobs_is_refused_at_once_with_the_cure(
     assert relay.process.returncode == 4
     assert "appendonly yes" in errors.splitlines()[-1]
     assert "LINKROW_ALLOW_UNSAFE_REDIS" in errors.splitlines()[-1]
+
+
+def test_a_redis_that_ends_while_it_starts_again_is_started_once_more(
+    up, data: Path, redis_binary: str, tmp_path: Path
+) -> None:
+    server, wound = tmp_path / "redis-server", tmp_path / "wound"
+    server.write_text(
+        "#!/bin/sh\n"
+        f'if [ "$1" != --version ] && [ -e {wound} ]; then rm {wound}; kill -9 $$; fi\n'
+        f'exec {redis_binary} "$@"\n'
+    )
+    server.chmod(0o755)
+    relay = up(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    url = relay.wait_until_ready()
+    pid = json.loads((data / "redis.json").read_text())["pid"]
+
+    wound.touch()
+    os.kill(pid, signal.SIGKILL)
+
+    def is_ready() -> bool:
+        with suppress(HTTPError), urlopen(f"{url}/readyz") as answer:
+            return bool(answer.status == 200 and not wound.exists())
+        return False
+
+    eventually(is_ready)
+    assert relay.process.poll() is None
