@@ -1,6 +1,7 @@
 """``python -m tests.chaos``: run seeds, say how it went, keep what went wrong."""
 
 import json
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -36,6 +37,7 @@ def main(seeds: int, first: int, jobs: int, in_json: bool, keep: bool, kept: Pat
         _tell_violations(violations := judge(kept))
         click.echo(f"{len(violations)} violations")
         raise SystemExit(bool(violations))
+    signal.signal(signal.SIGTERM, _end)
     verdicts = []
     for seed in range(first, first + seeds):
         verdicts.append(_run(seed, jobs=jobs, keep=keep))
@@ -45,6 +47,11 @@ def main(seeds: int, first: int, jobs: int, in_json: bool, keep: bool, kept: Pat
     else:
         _summarise(verdicts)
     raise SystemExit(any(verdict.violations for verdict in verdicts))
+
+
+def _end(number: int, frame: object) -> None:
+    """In order: no process of a run outlives it."""
+    raise SystemExit(128 + number)
 
 
 def _run(seed: int, *, jobs: int, keep: bool) -> Verdict:

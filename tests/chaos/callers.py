@@ -99,7 +99,7 @@ class Callers:
             terms = Terms(source_id=table.source_id, now=now, refresh_id=ids.new_refresh_id(now))
             try:
                 tally = intake.prepare(source, terms)
-                jobs = list(intake.jobs(source, terms, duplicates=tally.duplicates))
+                jobs = list(intake.jobs(source, terms, seen=tally.seen))
             except ConnectorError:
                 time.sleep(_PAUSE_SECONDS)  # an agent that was stopped holds the file
                 continue

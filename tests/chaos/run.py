@@ -198,6 +198,9 @@ class _Course:
                 last = now
                 progress(f"{self._standing.admitted} jobs, {len(acts)} acts to come")
             self._tend()
+            for future in self._doing:
+                if future.done():
+                    future.result()  # an error of ours ends the run at once
             time.sleep(_TICK)
         self._is_over.set()
 
