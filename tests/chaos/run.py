@@ -31,6 +31,7 @@ _BETWEEN_ACTS: Final = 0.25
 _STALL_SECONDS: Final = 3.0
 _TRIES: Final = 12
 _STILL_SECONDS: Final = 90.0
+_AT_PROCESSES: Final = ("kill", "stop", "cut", "lock", "hold")
 _LOOSE_LINKS: Final = 10
 
 
@@ -79,8 +80,7 @@ def figures_of(events: list[Event]) -> dict[str, int]:
     for event in events:
         match event["ev"]:
             case "act" if event["count"]:
-                name = {"kill": "kills", "stop": "stops", "cut": "cuts"}.get(event["deed"], "deeds")
-                count[name] += 1
+                count[f"{event['deed']}s" if event["deed"] in _AT_PROCESSES else "deeds"] += 1
             case "fault":
                 count["faults"] += 1
             case "reported":
@@ -242,6 +242,10 @@ class _Course:
             case Deed.SORT | Deed.EDIT | Deed.DELETE | Deed.ADD:
                 change = getattr(self._tables[act.target], act.deed.value)
                 return lambda: change(act.salt, act.share)
+            case Deed.HOLD:
+                return lambda: self._tables[act.target].hold(act.seconds)
+            case Deed.LOCK:
+                return lambda: self._lock_books(act.seconds)
             case Deed.AGAIN:
                 return lambda: self._callers.again(act.salt)
             case Deed.CANCEL:
@@ -255,6 +259,14 @@ class _Course:
                 links = self._links()
                 return lambda: self._callers.unable(links, act.salt)
         raise AssertionError(act.deed)
+
+    def _lock_books(self, seconds: float) -> None:
+        """Another program writes in the ledger for so long: whoever books waits."""
+        path = self._crew.relay.data / "ledger.sqlite3"
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as books:
+            books.execute("BEGIN IMMEDIATE")
+            time.sleep(seconds)
+            books.execute("ROLLBACK")
 
     def _links(self) -> list[str]:
         return [

@@ -76,6 +76,11 @@ class Table:
 
         self._change(add)
 
+    def hold(self, seconds: float) -> None:
+        """The file is its owner's alone for so long."""
+        with self._held():
+            sleep(seconds)
+
     def rows(self) -> Iterator[Event]:
         """What stands in it, as the checker knows it."""
         with self.path.open(newline="", encoding="utf-8") as file:

@@ -1,6 +1,7 @@
 """Plans: the seed decides alone, and no seed leaves anything out."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -30,6 +31,27 @@ def test_acts_are_spread_over_the_run_in_order() -> None:
     assert moments == sorted(moments)
     assert 0 < moments[0] < 0.1
     assert 0.9 < moments[-1] < 1
+
+
+def _are_near(first: str, then: str) -> bool:
+    """An agent and itself or its table; the books and whoever writes them."""
+    return then.rstrip("12") == first.rstrip("12") or (first, then) == ("books", "recorder")
+
+
+def test_every_plan_kills_agents_and_recorder_in_the_middle_of_their_work() -> None:
+    for seed in range(1, 21):
+        acts = plan_of(seed, jobs=2000).acts
+        pairs = {
+            (first.deed, then.deed, _are_near(first.target, then.target))
+            for first, then in pairwise(acts)
+            if first.at == then.at
+        }
+        assert pairs == {
+            (Deed.CUT, Deed.KILL, True),
+            (Deed.HOLD, Deed.KILL, True),
+            (Deed.HOLD, Deed.STOP, True),
+            (Deed.LOCK, Deed.KILL, True),
+        }
 
 
 def test_an_agent_that_is_stopped_sleeps_past_its_lease() -> None:
