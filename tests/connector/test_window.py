@@ -50,6 +50,14 @@ def test_every_row_gets_in_however_little_the_relay_takes(depth: int, finishing:
     assert queue.most <= depth
 
 
+def test_one_refusal_teaches_how_much_the_relay_takes() -> None:
+    window = Window().after_refused(500, outstanding=480)
+
+    assert window.size == 480
+    assert not window.has_room(480)
+    assert window.has_room(360)
+
+
 def test_a_relay_that_takes_all_holds_no_more_than_the_window() -> None:
     queue = Queue(depth=200_000)
 
