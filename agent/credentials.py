@@ -2,9 +2,7 @@
 
 import contextlib
 import json
-import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -12,11 +10,13 @@ from typing import Final, Protocol
 import keyring
 import keyring.errors
 
-from agent.errors import CredentialsUnusable, NoCredentials
+from agent.errors import NoCredentials
+from connector import device_key
+from connector.device_key import FILE_NAME
+from connector.errors import CredentialsUnusable
 from wire.signing import Credentials
 
 SERVICE: Final = "linkrow"
-FILE_NAME: Final = "device.json"
 
 _KEY_ID = re.compile(r"lrk_[A-Za-z0-9]{8,64}", re.ASCII)
 
@@ -40,10 +40,10 @@ def find(
     whoever put it there believes that it is used.
     """
     found = (
-        from_environ(environ)
+        device_key.from_environ(environ)
         or _from_store(relay, store)
-        or from_file(home / "agent" / FILE_NAME)
-        or from_file(home / "relay" / FILE_NAME)
+        or device_key.from_file(home / "agent" / FILE_NAME)
+        or device_key.from_file(home / "relay" / FILE_NAME)
         or _none(home)
     )
     # It names a file of ours and stands in headers: nothing but what the relay gives out.
@@ -52,32 +52,6 @@ def find(
             "the environment, the key store or the file", "expected lrk_ and letters or digits"
         )
     return found
-
-
-def from_environ(environ: Mapping[str, str]) -> Credentials | None:
-    """``LINKROW_DEVICE_KEY`` and ``LINKROW_DEVICE_SECRET``, or None when neither is set."""
-    key, secret = environ.get("LINKROW_DEVICE_KEY"), environ.get("LINKROW_DEVICE_SECRET")
-    if key and secret:
-        return Credentials(key_id=key, secret=secret)
-    if key or secret:
-        missing = "LINKROW_DEVICE_SECRET" if key else "LINKROW_DEVICE_KEY"
-        raise CredentialsUnusable("the environment", f"{missing} is not set")
-    return None
-
-
-def from_file(path: Path) -> Credentials | None:
-    """The key in a file that only its owner may read, or None when there is no such file."""
-    try:
-        with path.open("rb") as file:
-            if os.name == "posix" and os.fstat(file.fileno()).st_mode & (
-                stat.S_IRWXG | stat.S_IRWXO
-            ):
-                raise CredentialsUnusable(str(path), f"others may read it; chmod 600 {path}")
-            return _parsed(file.read(64 * 1024), where=str(path))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CredentialsUnusable(str(path), error.strerror or str(error)) from error
 
 
 def save_to_store(credentials: Credentials, *, relay: str, store: KeyStore = keyring) -> None:
@@ -106,19 +80,7 @@ def _from_store(relay: str, store: KeyStore) -> Credentials | None:
         kept = store.get_password(SERVICE, relay)
     except keyring.errors.KeyringError:
         return None  # no key store on this machine, or it is locked: then it holds nothing for us
-    return _parsed(kept.encode(), where="the key store") if kept else None
-
-
-def _parsed(content: bytes, *, where: str) -> Credentials:
-    try:
-        saved = json.loads(content)
-        key, secret = saved["key_id"], saved["secret"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        # Not "from error": the cause may quote the content.
-        raise CredentialsUnusable(where, "expected JSON with key_id and secret") from None
-    if not (isinstance(key, str) and isinstance(secret, str) and key and secret):
-        raise CredentialsUnusable(where, "key_id and secret must be text")
-    return Credentials(key_id=key, secret=secret)
+    return device_key.parsed(kept.encode(), where="the key store") if kept else None
 
 
 def _none(home: Path) -> Credentials:

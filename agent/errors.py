@@ -6,7 +6,6 @@ AgentError
         SpoolFull
         SpoolUnusable
     NoCredentials
-    CredentialsUnusable
     BadSetting
 """
 
@@ -75,17 +74,6 @@ class NoCredentials(AgentError):
             f"(also looked in {', '.join(places)})"
         )
         self.places = places
-
-
-class CredentialsUnusable(AgentError):
-    """A device key is there but must not or cannot be used."""
-
-    code = "credentials_unusable"
-
-    def __init__(self, where: str, why: str) -> None:
-        super().__init__(f"the device key in {where} cannot be used: {why}")
-        self.where = where
-        self.why = why
 
 
 class BadSetting(AgentError):

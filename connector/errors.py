@@ -19,6 +19,7 @@ ConnectorError
     ChangedUnderneath
     AlreadyRunning
     RelayNotStarted
+    CredentialsUnusable
 """
 
 from collections.abc import Sequence
@@ -224,3 +225,14 @@ class RelayNotStarted(ConnectorError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"no relay: {why}")
+
+
+class CredentialsUnusable(ConnectorError):
+    """A device key is there but must not or cannot be used."""
+
+    code = "credentials_unusable"
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"the device key in {where} cannot be used: {why}")
+        self.where = where
+        self.why = why

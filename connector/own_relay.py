@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from connector import device_key
 from connector.errors import RelayNotStarted
 from connector.locks import try_lock
 from wire.signing import Credentials
@@ -90,16 +91,8 @@ class OwnRelay:
             return None
 
     def credentials(self) -> Credentials:
-        """The device key that ``linkrow-relay init`` saved. Raises RelayNotStarted."""
-        path = self._folder / "device.json"
-        try:
-            saved = json.loads(path.read_text("utf-8"))
-            return Credentials(key_id=str(saved["key_id"]), secret=str(saved["secret"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RelayNotStarted(
-                f"{path} cannot be read ({error.__class__.__name__}); "
-                "run linkrow-relay init, or set LINKROW_DEVICE_KEY and LINKROW_DEVICE_SECRET"
-            ) from error
+        """The device key that the relay's set-up saved. Raises RelayNotStarted."""
+        return saved_credentials(self._folder)
 
     def _start(self, *, bind: str) -> str:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -142,6 +135,18 @@ class OwnRelay:
                     return None
             self._sleep(_POLL_SECONDS)
         return None
+
+
+def saved_credentials(folder: Path) -> Credentials:
+    """The device key in a relay's *folder*. Raises RelayNotStarted when there is none."""
+    path = folder / device_key.FILE_NAME
+    found = device_key.from_file(path)
+    if found is None:
+        raise RelayNotStarted(
+            f"there is no {path}; "
+            "run linkrow-relay init, or set LINKROW_DEVICE_KEY and LINKROW_DEVICE_SECRET"
+        )
+    return found
 
 
 def _bind_of(known: Address | None) -> str:

@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Self
 
+from connector import device_key
 from connector.errors import RelayNotStarted
 from connector.options import Options
-from connector.own_relay import OwnRelay
+from connector.own_relay import OwnRelay, saved_credentials
 from connector.relay_client import RelayClient, RelayError
 from wire.signing import Credentials
 
@@ -39,11 +39,9 @@ class RelayLink:
         self._held.close()
 
     def _open(self) -> None:
-        given = credentials_from(self._environ)
+        given = device_key.from_environ(self._environ)
         if self._options.relay is not None:
-            if given is None:
-                given = _saved_credentials(self._options.home)
-            self.credentials = given
+            self.credentials = given or saved_credentials(self._options.home / "relay")
             self._connect(self._options.relay)
             return
         if sys.platform == "win32":
@@ -100,13 +98,3 @@ def _answers(url: str) -> bool:
         return False
     finally:
         client.close()
-
-
-def credentials_from(environ: Mapping[str, str]) -> Credentials | None:
-    """The device key that the environment names, if it names one."""
-    key, secret = environ.get("LINKROW_DEVICE_KEY"), environ.get("LINKROW_DEVICE_SECRET")
-    return Credentials(key_id=key, secret=secret) if key and secret else None
-
-
-def _saved_credentials(home: Path) -> Credentials:
-    return OwnRelay(home, environ={}, is_up=lambda url: False).credentials()

@@ -6,7 +6,9 @@ import keyring.errors
 import pytest
 
 from agent import credentials
-from agent.errors import CredentialsUnusable, NoCredentials
+from agent.errors import NoCredentials
+from connector import device_key
+from connector.errors import CredentialsUnusable
 from wire.signing import Credentials
 
 RELAY = "http://127.0.0.1:8790"
@@ -118,7 +120,7 @@ def test_a_damaged_file_is_said_without_quoting_it(tmp_path, content):
     path.chmod(0o600)
 
     with pytest.raises(CredentialsUnusable) as error:
-        credentials.from_file(path)
+        device_key.from_file(path)
 
     assert "lrs_hidden" not in str(error.value)
     assert error.value.__cause__ is None
@@ -129,7 +131,7 @@ def test_a_secret_is_in_no_repr(tmp_path):
     path.write_text(json.dumps({"key_id": KEY.key_id, "secret": KEY.secret}))
     path.chmod(0o600)
 
-    assert KEY.secret not in repr(credentials.from_file(path))
+    assert KEY.secret not in repr(device_key.from_file(path))
 
 
 def test_a_new_key_takes_the_place_of_the_old(tmp_path: Path):
@@ -139,5 +141,5 @@ def test_a_new_key_takes_the_place_of_the_old(tmp_path: Path):
 
     credentials.save_to_file(other, path)
 
-    assert credentials.from_file(path) == other
+    assert device_key.from_file(path) == other
     assert [each.name for each in tmp_path.iterdir()] == ["device.json"]

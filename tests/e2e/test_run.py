@@ -210,6 +210,17 @@ def test_an_option_that_cannot_be_used_is_exit_2(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["LINKROW_DEVICE_KEY", "LINKROW_DEVICE_SECRET"])
+def test_half_a_device_key_is_a_mistake_and_not_passed_over(linkrow, table, name: str) -> None:
+    table.fill(["https://a.example"])
+
+    done = linkrow("run", table.path, "--json", **{name: "lrk_half0000"})
+
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["code"] == "credentials_unusable"
+    assert "lrk_half0000" not in done.stdout + done.stderr
+
+
 @pytest.fixture
 def website() -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
