@@ -150,7 +150,9 @@ def show(shown: Shown, console: Console) -> None:
         if shown.summary.trouble:
             console.print(f"[red]{shown.summary.trouble}[/]")
     console.print(Text.assemble("the file: ", (str(shown.file), "bold")), soft_wrap=True)
-    console.print("try next: [bold]make run FILE=links.csv[/], or [bold]linkrow run links.csv[/]")
+    # Not the demo's file: its links lead to a site that was there for the demo only.
+    console.print("try next, on a CSV of your own: [bold]make run FILE=path/to/your.csv[/]")
+    console.print("or, where Linkrow is installed: [bold]linkrow run path/to/your.csv[/]")
 
 
 def _styled(row: DemoRow) -> Text:

@@ -33,13 +33,13 @@ WORDS: Final[Mapping[Conclusion, str]] = {
     Conclusion.TLS_ERROR: "the certificate is not right",
     Conclusion.TIMEOUT: "no answer in time",
     Conclusion.REDIRECT_LOOP: "the redirects go round in circles",
-    Conclusion.TOO_MANY_REDIRECTS: "more than 20 redirects",
+    Conclusion.TOO_MANY_REDIRECTS: "redirects and does not stop",
     Conclusion.BAD_REDIRECT: "a redirect to nowhere",
     Conclusion.BAD_RESPONSE: "the answer is not HTTP",
     Conclusion.BODY_TOO_LARGE: "the answer is too large",
     Conclusion.PROXY_ERROR: "the proxy failed",
     Conclusion.BROWSER_ERROR: "the browser failed",
-    Conclusion.AGENT_LOST: "given up after 10 agents were lost",
+    Conclusion.AGENT_LOST: "given up: every agent that took it was lost",
     Conclusion.INVALID_URL: "not a link",
     Conclusion.UNSUPPORTED_LINK: "not an http or https link",
     Conclusion.UNSAFE_TARGET: "leads to a private address; not fetched",
@@ -141,11 +141,11 @@ def show(summary: Summary, console: Console) -> None:
     console.print()
     for state, words in _UNWRITTEN.items():
         if count := summary.by_writeback.get(state):
-            console.print(f"[red]{count:,} not in their row[/]: {state}: {words}")
+            console.print(f"[red]{counted(count, 'result')} not in the file[/]: {state}: {words}")
     for row in summary.not_written[:10]:
         console.print(Text(f"  {row.row_id}: {row.detail or row.writeback}", style="dim"))
     if summary.finished < summary.submitted:
-        console.print(f"[red]{summary.submitted - summary.finished:,} unfinished[/]")
+        console.print(f"[red]{counted(summary.submitted - summary.finished, 'row')} unfinished[/]")
     if summary.trouble:
         console.print(f"[red]{summary.trouble}[/]")
     if summary.refusal is not None:

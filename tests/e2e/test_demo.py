@@ -31,7 +31,8 @@ def test_the_demo_shows_a_table_and_where_the_file_lies(linkrow, home) -> None:
     assert done.returncode == 0, done.stderr
     assert "rows hold what the demo expects" in done.stdout
     assert str(home / "demo" / "links.csv") in done.stdout
-    assert "try next" in done.stdout
+    assert "make run FILE=path/to/your.csv" in done.stdout
+    assert "FILE=links.csv" not in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
