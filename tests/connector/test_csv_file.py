@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector import csv_file
+from connector import rows
 from connector.csv_file import CsvFile
 from connector.errors import (
     ChangedUnderneath,
@@ -518,14 +518,14 @@ def test_nothing_is_called_missing_from_a_file_that_was_half_saved(
 ) -> None:
     whole = f"row_id,tracking_url,conclusion\nr_1,{LINK},\n"
     source = file(tmp_path, "row_id,tracking_url,conclusion\n")
-    settle = csv_file.Targets.settle
+    settle = rows.Targets.settle
 
-    def settle_and_save(targets: csv_file.Targets) -> object:
+    def settle_and_save(targets: rows.Targets) -> object:
         if source.path.read_text() != whole:
             source.path.write_text(whole)
         return settle(targets)
 
-    monkeypatch.setattr(csv_file.Targets, "settle", settle_and_save)
+    monkeypatch.setattr(rows.Targets, "settle", settle_and_save)
 
     (answer,) = source.write([change()])
 
