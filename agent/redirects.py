@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wire import urls
-from wire.urls import UrlError
+from wire.urls import Link, UrlError
 from wire.vocab import HopKind
 
 FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
@@ -18,18 +18,18 @@ _FORBIDDEN = re.compile(rb"[\x00\r\n]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a server said at *url*. Header names are lower case, values raw bytes."""
+    """What a server said at *link*. Header names are lower case, values raw bytes."""
 
-    url: str
+    link: Link
     status: int
     headers: Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Go on at *url* (ASCII, with its fragment)."""
+    """Go on at *link*, which has its fragment."""
 
-    url: str
+    link: Link
     kind: HopKind = HopKind.HTTP
 
 
@@ -61,28 +61,28 @@ def next_step(answer: Answer) -> Step:
         return Land(flag="redirect_without_location")
     if any(_FORBIDDEN.search(value) for value in values):
         return Stop("malformed_response")
-    if len(set(values)) > 1:
+    if len(values) > 1 and len(set(values)) > 1:
         # Which one counts differs from client to client, so a checker that picks one may be wrong.
         return Stop("invalid_location", _text(b" | ".join(values[:3])))
-    return _resolved(answer.url, _text(values[0]))
+    return _resolved(answer.link, _text(values[0]))
 
 
-def _resolved(base: str, reference: str) -> Step:
+def _resolved(base: Link, reference: str) -> Step:
     try:
         link = urls.join(base, reference)
     except UrlError:
         return Stop("invalid_location", reference)
     if not link.is_web:
         return Stop("scheme_not_allowed", link.href)
-    return Follow(_with_fragment(link.href, base))
+    return Follow(_with_fragment(link, base))
 
 
-def _with_fragment(href: str, base: str) -> str:
+def _with_fragment(link: Link, base: Link) -> Link:
     """A target without a fragment inherits the one of the page that sent us (RFC 9110 10.2.2)."""
-    if "#" in href:
-        return href
-    _, mark, fragment = base.partition("#")
-    return href + mark + fragment if fragment else href
+    if "#" in link.href:
+        return link
+    _, mark, fragment = base.href.partition("#")
+    return urls.parse(link.href + mark + fragment) if fragment else link
 
 
 def _text(value: bytes) -> str:

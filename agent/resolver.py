@@ -8,15 +8,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
 from agent.conclusions import Failed, Landed, conclude, invalid, word_for
 from agent.redirects import Answer, Follow, Land, Stop, next_step
-from agent.transport import Exchange, Line, Transport
+from agent.transport import Line, Transport
 from wire import urls
-from wire.addresses import Network, judge, judge_address
+from wire.addresses import Network, Verdict, judge, judge_address
 from wire.models import Hop, Outcome
 from wire.urls import Link, UrlError
 from wire.vocab import HopKind
+
+_REMEMBERED: Final = 10_000
+"""How many verdicts of each kind are remembered; then all of them are forgotten."""
 
 
 def _user_agent() -> str:
@@ -64,7 +68,7 @@ class _Walk:
     kind: HopKind = HopKind.HTTP
     hops: list[Hop] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
-    seen: dict[str, list[frozenset[str]]] = field(default_factory=dict)
+    seen: set[tuple[str, frozenset[str]]] = field(default_factory=set)
     cookies: frozenset[str] = frozenset()
     host: str = ""
     is_asking: bool = False
@@ -92,7 +96,8 @@ class Resolver:
         self._max_in_flight = max_in_flight
         self._per_host = per_host
         self._clock = clock
-        self._verdicts: dict[str, bool] = {}
+        self._verdicts: dict[str, bool] = {}  # of addresses that sockets were to connect to
+        self._judged: dict[tuple[str, int], Verdict] = {}  # of hosts and ports, by their names
         self._transport = Transport(
             may_connect=self._may_connect,
             user_agent=_user_agent(),
@@ -142,7 +147,7 @@ class Resolver:
         refused = self._verdicts.get(ip)
         if refused is None:
             refused = not judge_address(ip, profile="agent", allow=self._allow).ok
-            if len(self._verdicts) > 10_000:
+            if len(self._verdicts) >= _REMEMBERED:
                 self._verdicts.clear()
             self._verdicts[ip] = refused
         if not refused:
@@ -175,9 +180,7 @@ class Resolver:
     def _visit(self, walk: _Walk, link: Link) -> None:
         """Go to *link* if policy lets us, when its host has a turn."""
         walk.link = link
-        # After its host a parsed link may have a backslash; to everyone it is a letter like others.
-        href = link.href.replace("\\", "%5C")
-        verdict = judge(href, profile="agent", allow=self._allow, max_length=urls.MAX_LENGTH)
+        verdict = self._judge(link)
         if not verdict.ok:
             self._fail(walk, word_for(verdict.reason), target=link.href)
             return
@@ -191,14 +194,27 @@ class Resolver:
             return
         self._ask(walk)
 
+    def _judge(self, link: Link) -> Verdict:
+        if not link.is_plain or len(link.href) > urls.MAX_LENGTH:
+            # After its host a parsed link may have a backslash; to all it is a letter like others.
+            href = link.href.replace("\\", "%5C")
+            return judge(href, profile="agent", allow=self._allow, max_length=urls.MAX_LENGTH)
+        # Of a plain link all but host and port is harmless.
+        place = (link.host, link.port)
+        verdict = self._judged.get(place)
+        if verdict is None:
+            verdict = judge(link, profile="agent", allow=self._allow, max_length=urls.MAX_LENGTH)
+            if len(self._judged) >= _REMEMBERED:
+                self._judged.clear()
+            self._judged[place] = verdict
+        return verdict
+
     def _ask(self, walk: _Walk) -> None:
         walk.host = walk.link.host
         walk.is_asking = True
         self._busy[walk.host] = self._busy.get(walk.host, 0) + 1
         # The fragment is ours to keep, not the server's to see.
-        self._transport.ask(
-            walk.line, Exchange(url=walk.link.href.partition("#")[0], seconds=walk.left)
-        )
+        self._transport.ask(walk.line, walk.link.href.partition("#")[0], seconds=walk.left)
 
     def _release(self, walk: _Walk) -> None:
         """The host has a turn free."""
@@ -218,7 +234,6 @@ class Resolver:
     def _arrived(self, walk: _Walk) -> None:
         exchange = walk.line.exchange
         assert exchange is not None
-        walk.line.exchange = None
         self._release(walk)
         walk.left -= exchange.ms / 1000
         walk.hops.append(
@@ -242,11 +257,11 @@ class Resolver:
                 ),
             )
             return
-        answer = Answer(url=walk.link.href, status=exchange.status, headers=exchange.headers)
+        answer = Answer(link=walk.link, status=exchange.status, headers=exchange.headers)
         match next_step(answer):
-            case Follow(url, kind):
+            case Follow(link, kind):
                 has_new_cookies = any(name == "set-cookie" for name, _ in exchange.headers)
-                self._follow(walk, url, kind, has_new_cookies=has_new_cookies)
+                self._follow(walk, link, kind, has_new_cookies=has_new_cookies)
             case Land(flag):
                 if flag:
                     walk.flags.append(flag)
@@ -262,7 +277,7 @@ class Resolver:
             case Stop(word, target):
                 self._stop(walk, word, target)
 
-    def _follow(self, walk: _Walk, url: str, kind: HopKind, *, has_new_cookies: bool) -> None:
+    def _follow(self, walk: _Walk, link: Link, kind: HopKind, *, has_new_cookies: bool) -> None:
         if len(walk.hops) > self._limits.redirects:
             self._end(
                 walk,
@@ -274,13 +289,12 @@ class Resolver:
                 ),
             )
             return
-        if self._was_here(walk, url, has_new_cookies=has_new_cookies):
+        if self._was_here(walk, link.href, has_new_cookies=has_new_cookies):
             self._end(
                 walk,
                 Failed(word="redirect_loop", host=walk.link.host, hops=walk.hops, flags=walk.flags),
             )
             return
-        link = urls.parse(url)
         is_downgrade = walk.link.scheme == "https" and link.scheme == "http"
         if is_downgrade and "downgrade" not in walk.flags:
             walk.flags.append("downgrade")
@@ -289,11 +303,10 @@ class Resolver:
 
     def _was_here(self, walk: _Walk, url: str, *, has_new_cookies: bool) -> bool:
         """Whether *url* was asked before with the very cookies we hold now."""
-        asked_with = walk.cookies
-        walk.seen.setdefault(walk.link.href.partition("#")[0], []).append(asked_with)
+        walk.seen.add((walk.link.href.partition("#")[0], walk.cookies))
         if has_new_cookies:
             walk.cookies = walk.line.cookies()
-        return walk.cookies in walk.seen.get(url.partition("#")[0], ())
+        return (url.partition("#")[0], walk.cookies) in walk.seen
 
     def _stop(self, walk: _Walk, word: str, target: str) -> None:
         self._fail(walk, word, target=target) if word == "scheme_not_allowed" else self._end(

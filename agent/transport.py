@@ -7,18 +7,23 @@ is about to connect to is judged by our caller; a refusal poisons the whole exch
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import certifi
 import pycurl
 
+from agent.head import read_head
+
 HEADER_LIMIT: Final = 64 * 1024
 BODY_LIMIT: Final = 64 * 1024
 _BODY_SECONDS: Final = 1.0
-_CONNECT_SECONDS: Final = 10.0
+_WATCH_SECONDS: Final = 0.05
+_CONNECT_MS: Final = 10_000
+_BLANK: Final = (b"\r\n", b"\n")
 _POOL: Final = 512
 _TWO_LOCATIONS: Final = "Multiple Location"
 
@@ -52,23 +57,14 @@ _WORDS: Final[dict[int, str]] = {
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """One request and what came of it. *word* is empty when an answer came."""
+    """What came of one request. *word* is empty when an answer came."""
 
-    url: str
-    seconds: float
-    status: int = 0
-    headers: list[tuple[str, bytes]] = field(default_factory=list)
-    ip: str | None = None
-    ms: int = 0
-    word: str = ""
-    refused: str = ""  # the address that was not connected to
-    is_passed_over: bool = False  # an address was skipped,
-    is_socket_open: bool = False  # and one was tried
-    header_bytes: int = 0
-    body_bytes: int = 0
-    is_head_complete: bool = False
-    is_cut: bool = False
-    head_at: float = 0.0
+    status: int
+    headers: list[tuple[str, bytes]]
+    is_head_complete: bool
+    ip: str | None
+    ms: int
+    word: str
 
 
 def default_cafile() -> str:
@@ -83,13 +79,25 @@ def default_cafile() -> str:
 
 
 class Line:
-    """One easy handle with a cookie jar of its own: what one walk asks with."""
+    """One easy handle with a cookie jar of its own: what one walk asks with, one URL at a time.
+
+    *exchange* is there once that has ended.
+    """
 
     def __init__(self, transport: "Transport") -> None:
         self.transport = transport
         self.exchange: Exchange | None = None
+        self.url = ""
+        self.lines: list[bytes] = []  # of the head
+        self.head_at = 0.0  # when it was seen to be complete
+        self.body_bytes = 0
+        self.word = ""
+        self.refused = ""  # the address that was not connected to
+        self.is_passed_over = False  # an address was skipped,
+        self.is_socket_open = False  # and one was tried
         self.has_secure_cookies = False
         self._set_aside: list[str] = []
+        self._milliseconds = 0
         self.curl: Any = pycurl.Curl()
         curl = self.curl
         curl.setopt(pycurl.NOSIGNAL, 1)
@@ -103,9 +111,62 @@ class Line:
         curl.setopt(pycurl.CAINFO, transport.cafile)
         curl.setopt(pycurl.USERAGENT, transport.user_agent)
         curl.setopt(pycurl.HTTPHEADER, ["Accept: text/html,application/xhtml+xml,*/*;q=0.8"])
-        curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        # Called for each of some ten lines of an answer: no function of ours is as cheap.
+        curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+
+    def begin(self, url: str, seconds: float) -> None:
+        """Be ready to ask *url*, for so long at most."""
+        self.exchange = None
+        self.url = url
+        self.lines.clear()
+        self.head_at = 0.0
+        self.body_bytes = 0
+        self.word = self.refused = ""
+        self.is_passed_over = self.is_socket_open = False
+        if self.has_secure_cookies:
+            self.keep_secure_cookies(url)
+        curl = self.curl
+        curl.setopt(pycurl.URL, url)
+        milliseconds = max(1, int(seconds * 1000))
+        if milliseconds != self._milliseconds:
+            self._milliseconds = milliseconds
+            curl.setopt(pycurl.TIMEOUT_MS, milliseconds)
+            curl.setopt(pycurl.CONNECTTIMEOUT_MS, min(milliseconds, _CONNECT_MS))
+
+    def end(self, code: int, words: str) -> None:
+        """What came of it, now that libcurl ended it with *code*."""
+        curl = self.curl
+        head = read_head(self.lines)
+        ip = curl.getinfo(pycurl.PRIMARY_IP) or None
+        word = self.word
+        is_none_allowed = self.is_passed_over and not self.is_socket_open
+        if self.refused or (is_none_allowed and code == pycurl.E_COULDNT_CONNECT):
+            word, ip = "blocked_address", None
+        elif self.has_long_head():
+            word = "headers_too_large"
+        elif not head.is_complete:
+            # An answer whose body failed is an answer all the same.
+            word = _WORDS.get(code, "malformed_response")
+            if _TWO_LOCATIONS in words:
+                # Newer versions of libcurl see it before we do.
+                word = "invalid_location"
+        for name, value in head.headers:
+            if name == "set-cookie" and b"secure" in value.lower():
+                self.has_secure_cookies = True
+        self.exchange = Exchange(
+            status=head.status,
+            headers=head.headers,
+            is_head_complete=head.is_complete,
+            ip=ip,
+            ms=int(curl.getinfo(pycurl.TOTAL_TIME) * 1000),
+            word=word,
+        )
+
+    def has_long_head(self) -> bool:
+        """Whether more headers came than anybody needs."""
+        return sum(map(len, self.lines)) > HEADER_LIMIT
 
     def cookies(self) -> frozenset[str]:
         """The jar's content, to tell one state from another."""
@@ -133,61 +194,29 @@ class Line:
         for cookie in jar:
             self.curl.setopt(pycurl.COOKIELIST, cookie)
 
-    def _on_header(self, line: bytes) -> int | None:
-        exchange = self.exchange
-        if exchange is None:
-            return 0
-        exchange.header_bytes += len(line)
-        if exchange.header_bytes > HEADER_LIMIT:
-            exchange.word = "headers_too_large"
-            return 0
-        if line.startswith(b"HTTP/") and not exchange.is_head_complete:
-            exchange.status = _status(line)
-            exchange.headers.clear()
-            return None
-        if line in (b"\r\n", b"\n"):
-            # 1xx are not final (RFC 9110 15.2); trailers come after the head.
-            if exchange.status >= 200 and not exchange.is_head_complete:
-                exchange.is_head_complete = True
-                exchange.head_at = time.monotonic()
-                self.transport.reading.add(self)
-            return None
-        if not exchange.is_head_complete:
-            name, _, value = line.partition(b":")
-            heading = name.decode("latin-1").strip().lower()
-            exchange.headers.append((heading, _without_end(value)))
-            if heading == "set-cookie" and b"secure" in value.lower():
-                self.has_secure_cookies = True
-        return None
-
     def _on_body(self, block: bytes) -> int:
-        exchange = self.exchange
-        if exchange is None:
-            return 0
-        exchange.body_bytes += len(block)
-        if exchange.body_bytes > BODY_LIMIT:
-            exchange.is_cut = True  # enough: nobody reads it
-            return 0
+        self.body_bytes += len(block)
+        if self.body_bytes > BODY_LIMIT:
+            return 0  # enough: nobody reads it
         return len(block)
 
     def _open_socket(self, purpose: int, address: Any) -> Any:
-        exchange = self.exchange
         family, kind, protocol, where = address
         ip = where[0].decode() if isinstance(where[0], bytes) else str(where[0])
-        if exchange is None or exchange.refused:
+        if self.refused:
             return pycurl.SOCKET_BAD
-        verdict = self.transport.may_connect(exchange.url, ip)
+        verdict = self.transport.may_connect(self.url, ip)
         if verdict is not None:
             # libcurl would try the next address of the name: a name that leads here is refused.
             if verdict:
-                exchange.refused = ip
-            exchange.is_passed_over = True
+                self.refused = ip
+            self.is_passed_over = True
             return pycurl.SOCKET_BAD
         try:
             opened = socket.socket(family, kind, protocol)
         except OSError:  # no IPv6 here, or no descriptor left: the next address may do
             return pycurl.SOCKET_BAD
-        exchange.is_socket_open = True
+        self.is_socket_open = True
         return _Handed(opened)
 
 
@@ -223,13 +252,15 @@ class Transport:
         self.may_connect = may_connect
         self.user_agent = user_agent
         self.cafile = cafile or default_cafile()
-        self.reading: set[Line] = set()
         self._multi: Any = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        # What libcurl last said about its timer, in milliseconds; called more often than heeded.
+        self._alarms: deque[int] = deque(maxlen=1)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._alarms.append)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
         self._selector = selectors.DefaultSelector()
         self._timer: float | None = None
+        self._next_watch = 0.0
         self._lines: dict[Any, Line] = {}
         self._idle: list[Line] = []
         self._done: list[Line] = []
@@ -248,31 +279,25 @@ class Transport:
 
     def hang_up(self, line: Line) -> None:
         """Give a line back; what it was doing is dropped."""
-        if line.exchange is not None:
-            self._drop(line)
+        self._drop(line)
         if len(self._idle) < _POOL:
             self._idle.append(line)
         else:
             line.curl.close()
 
-    def ask(self, line: Line, exchange: Exchange) -> None:
-        """Begin *exchange*, bounded by its seconds."""
-        line.exchange = exchange
-        curl = line.curl
-        if line.has_secure_cookies:
-            line.keep_secure_cookies(exchange.url)
-        curl.setopt(pycurl.URL, exchange.url)
-        milliseconds = max(1, int(exchange.seconds * 1000))
-        curl.setopt(pycurl.TIMEOUT_MS, milliseconds)
-        curl.setopt(pycurl.CONNECTTIMEOUT_MS, min(milliseconds, int(_CONNECT_SECONDS * 1000)))
-        self._lines[curl] = line
-        self._multi.add_handle(curl)
-        self._timer = 0.0
+    def ask(self, line: Line, url: str, *, seconds: float) -> None:
+        """Begin to ask *url*, for at most so long."""
+        line.begin(url, seconds)
+        self._lines[line.curl] = line
+        self._multi.add_handle(line.curl)
 
     def run(self, seconds: float) -> list[Line]:
         """Let things happen for at most *seconds*; the lines whose exchange has ended."""
         self._act(seconds)
-        self._cut_long_bodies()
+        now = time.monotonic()
+        if now >= self._next_watch:
+            self._next_watch = now + _WATCH_SECONDS
+            self._watch(now)
         done, self._done = self._done, []
         return done
 
@@ -295,24 +320,29 @@ class Transport:
         self._mouth.close()
 
     def _act(self, seconds: float) -> None:
-        wait = seconds
+        self._set_timer()
+        wait = min(seconds, _BODY_SECONDS / 4) if self._lines else seconds
         if self._timer is not None:
-            wait = min(wait, max(0.0, self._timer - time.monotonic()) if self._timer else 0.0)
-        if self.reading:
-            wait = min(wait, _BODY_SECONDS / 4)
-        events = self._selector.select(wait)
-        for key, mask in events:
+            wait = min(wait, max(0.0, self._timer - time.monotonic()))
+        action = self._multi.socket_action
+        for key, mask in self._selector.select(wait):
             if key.fileobj is self._ear:
                 self._hear()
                 continue
             flags = (pycurl.CSELECT_IN if mask & selectors.EVENT_READ else 0) | (
                 pycurl.CSELECT_OUT if mask & selectors.EVENT_WRITE else 0
             )
-            self._multi.socket_action(key.fd, flags)
+            action(key.fd, flags)
+        self._set_timer()
         if self._timer is not None and time.monotonic() >= self._timer:
             self._timer = None
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
+
+    def _set_timer(self) -> None:
+        if self._alarms:
+            milliseconds = self._alarms.pop()
+            self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
     def _hear(self) -> None:
         try:
@@ -334,42 +364,30 @@ class Transport:
     def _finish(self, curl: Any, code: int, words: str = "") -> None:
         line = self._lines.pop(curl)
         self._multi.remove_handle(curl)
-        self.reading.discard(line)
-        exchange = line.exchange
-        assert exchange is not None
-        exchange.ms = int(curl.getinfo(pycurl.TOTAL_TIME) * 1000)
-        exchange.ip = curl.getinfo(pycurl.PRIMARY_IP) or None
-        is_none_allowed = exchange.is_passed_over and not exchange.is_socket_open
-        if exchange.refused or (is_none_allowed and code == pycurl.E_COULDNT_CONNECT):
-            exchange.word = "blocked_address"
-            exchange.ip = None
-        elif not exchange.word and not exchange.is_head_complete:
-            # An answer whose body failed is an answer all the same.
-            exchange.word = _WORDS.get(code, "malformed_response")
-            if _TWO_LOCATIONS in words:
-                # Newer versions of libcurl see it before we do.
-                exchange.word = "invalid_location"
+        line.end(code, words)
         self._done.append(line)
 
-    def _cut_long_bodies(self) -> None:
-        """A body that drips is not waited for: the head says all we need."""
-        if not self.reading:
-            return
-        limit = time.monotonic() - _BODY_SECONDS
-        for line in [
-            each for each in self.reading if each.exchange and each.exchange.head_at < limit
-        ]:
-            self._finish(line.curl, 0)
+    def _watch(self, now: float) -> None:
+        """End what libcurl would let go on: heads without end, and bodies that drip.
+
+        The head says all we need, so its body is not waited for.
+        """
+        for line in list(self._lines.values()):
+            if not line.lines:
+                continue
+            if line.head_at:
+                if now - line.head_at >= _BODY_SECONDS:
+                    self._finish(line.curl, 0)
+            elif line.has_long_head():
+                self._finish(line.curl, 0)
+            elif line.lines[-1] in _BLANK and read_head(line.lines).is_complete:
+                line.head_at = now
 
     def _drop(self, line: Line) -> None:
         if self._lines.pop(line.curl, None) is not None:
             self._multi.remove_handle(line.curl)
-        self.reading.discard(line)
-        self._done = [each for each in self._done if each is not line]
-        line.exchange = None
-
-    def _on_timer(self, milliseconds: int) -> None:
-        self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+        elif line in self._done:
+            self._done.remove(line)
 
     def _on_socket(self, what: int, fd: int, multi: Any, data: Any) -> None:
         if what == pycurl.POLL_REMOVE:
@@ -387,16 +405,3 @@ class Transport:
             self._selector.modify(fd, mask)
         except KeyError:
             self._selector.register(fd, mask)
-
-
-def _status(line: bytes) -> int:
-    parts = line.split(maxsplit=2)
-    if len(parts) < 2 or not parts[1].isdigit() or len(parts[1]) != 3:
-        return 0
-    return int(parts[1])
-
-
-def _without_end(value: bytes) -> bytes:
-    if value.endswith(b"\r\n"):
-        return value[:-2]
-    return value.removesuffix(b"\n")

@@ -122,7 +122,7 @@ _BAD_PORTS: Final = frozenset(
 
 
 def judge(
-    url: str,
+    url: str | Link,
     *,
     profile: Profile,
     answers: Iterable[str | Address] = (),
@@ -131,21 +131,26 @@ def judge(
 ) -> Verdict:
     """Whether *profile* may fetch *url*, whose host resolves to *answers*.
 
+    A *url* parsed before is not parsed again where its spelling cannot matter.
     Without *answers* no look-up was made: the syntax and literal addresses are judged. A look-up
     that failed is the caller's ``dns_error``. *allow* are networks of this machine's own settings;
     they also lift the refusal of the exact name ``localhost``, of whose addresses only those
     inside *allow* are to be tried.
     """
+    written = url if isinstance(url, str) else url.href
     try:
-        link = urls.check(url, max_length=max_length)
+        if not isinstance(url, str) and url.is_plain and len(written) <= max_length:
+            link = url
+        else:
+            link = urls.check(written, max_length=max_length)
     except UrlError as error:
         return _refuse(error.reason)
     if profile == "webhook" and link.scheme != "https":
         return _refuse("scheme_not_allowed")
     verdict = (
-        _judge_literal(link, url, profile, allow)
+        _judge_literal(link, written, profile, allow)
         if link.is_address
-        else _judge_name(link, url, allow)
+        else _judge_name(link, written, allow)
     )
     if not verdict.ok:
         return verdict

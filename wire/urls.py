@@ -7,7 +7,8 @@ differ: what the checker approves must be what the fetcher fetches.
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import ada_url
@@ -20,7 +21,20 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?", re.ASCII)
 _ASCII_BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_MAX_HOST = 253
+_MAX_HOST: Final = 253
+_MAX_PORT: Final = 65535
+_AFTER_SCHEME: Final = len("https://")  # and a host has at least one letter, so http:// is before
+
+# Links that the parser would return letter for letter, and ``check`` approves of: nearly all. Said
+# more narrowly than the standard: what does not match is not wrong, only read by the real parser.
+_LETTERS = r"A-Za-z0-9\-._~!$&()*+,;=:@%/"
+_PLAIN: Final = re.compile(
+    rf"(https?)://([a-z0-9_.\-]+)(?::([1-9][0-9]{{0,4}}))?"
+    rf"(/[{_LETTERS}]*)(?:\?[{_LETTERS}?]*)?(?:\#[{_LETTERS}?]*)?",
+    re.ASCII,
+)
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_PLAIN_ADDRESS: Final = re.compile(rf"(?:{_BYTE}\.){{3}}{_BYTE}", re.ASCII)
 
 _SENTENCES: Final = {
     "url_too_long": "the link is too long",
@@ -47,7 +61,8 @@ class UrlError(WireError):
 class Link:
     """A parsed URL. *href* is ASCII and normalised; *host* is ASCII, IPv6 without brackets.
 
-    *port* is the one that is connected to; 0 for schemes other than http and https.
+    *port* is the one that is connected to; 0 for schemes other than http and https. A link that
+    *is_plain* was written letter for letter as its *href*, and ``check`` approves of it.
     """
 
     href: str
@@ -55,6 +70,7 @@ class Link:
     host: str
     port: int
     is_address: bool
+    is_plain: bool = field(default=False, compare=False)
 
     @property
     def is_web(self) -> bool:
@@ -64,18 +80,60 @@ class Link:
 
 def parse(text: str) -> Link:
     """*text* as a browser reads it. Raises UrlError."""
+    if (plain := _plain(text)) is not None:
+        return plain
     try:
         return _link(ada_url.URL(text))
     except (ValueError, UnicodeEncodeError) as error:
         raise UrlError("not_a_url") from error
 
 
-def join(base: str, reference: str) -> Link:
+def join(base: Link, reference: str) -> Link:
     """*reference* as a browser reads it on the page *base*. Raises UrlError."""
+    if base.is_plain and reference.startswith("/") and not reference.startswith("//"):
+        plain = _plain(base.href[: base.href.index("/", _AFTER_SCHEME)] + reference)
+    else:
+        plain = _plain(reference)
+    if plain is not None:
+        return plain
     try:
-        return _link(ada_url.URL(reference, base=base))
+        return _link(ada_url.URL(reference, base=base.href))
     except (ValueError, UnicodeEncodeError) as error:
         raise UrlError("not_a_url") from error
+
+
+def _plain(text: str) -> Link | None:
+    """*text* read without the parser, where that cannot make a difference."""
+    match = _PLAIN.fullmatch(text)
+    if match is None:
+        return None
+    scheme, host, port, path = match.groups()
+    if "/." in path or "%2" in path:  # maybe a step up or down, which is resolved
+        return None
+    is_address = _is_plain_address(host)
+    if is_address is None:
+        return None
+    number = _DEFAULT_PORTS[scheme]
+    if port is not None:
+        if int(port) == number or int(port) > _MAX_PORT:
+            return None
+        number = int(port)
+    return Link(
+        href=text, scheme=scheme, host=host, port=number, is_address=is_address, is_plain=True
+    )
+
+
+@lru_cache(maxsize=4096)  # hosts repeat
+def _is_plain_address(host: str) -> bool | None:
+    """Whether *host* is an IPv4 address as the parser would write it; None if it may be anything.
+
+    A last label that starts like a number makes the parser read all of it as one.
+    """
+    if _PLAIN_ADDRESS.fullmatch(host):
+        return True
+    last = host.rpartition(".")[2]
+    is_name = last[:1].isalpha() and "xn--" not in host and _is_hostname(host)
+    return False if is_name else None
 
 
 def _link(url: ada_url.URL) -> Link:
@@ -98,6 +156,8 @@ def check(text: str, *, max_length: int = MAX_LENGTH) -> Link:
     """
     if len(text) > max_length:
         raise UrlError("url_too_long")
+    if (plain := _plain(text)) is not None:
+        return plain
     if _has_blank_or_control(text):
         raise UrlError("control_or_space")
     scheme = _SCHEME.match(text)

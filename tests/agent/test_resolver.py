@@ -12,6 +12,7 @@ from agent.conclusions import Failed, Landed, conclude, word_for
 from agent.redirects import Answer, Follow, Land, Stop, next_step
 from agent.resolver import Limits, Resolved, Resolver, Task, resolve
 from wire.models import Hop
+from wire.urls import parse
 from wire.vocab import Conclusion, HopKind
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -95,6 +96,11 @@ def drip(head: str) -> Talk:
             id="informational answers without end",
         ),
         pytest.param(
+            say("HTTP/1.1 200 OK\r\n" + ("X-Pad: " + "x" * 900 + "\r\n") * 80 + "\r\nok"),
+            "headers_too_large",
+            id="more headers than anybody needs",
+        ),
+        pytest.param(
             say("SSH-2.0-OpenSSH_9.2\r\n\r\n"), "malformed_response", id="another protocol"
         ),
         pytest.param(lambda c, r: c.close(), "connection_closed", id="closed at once"),
@@ -128,16 +134,30 @@ def test_a_hostile_server_ends_the_walk_in_time_with_its_own_word(
             drip("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"), id="a page that drips"
         ),
         pytest.param(
+            say("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"), id="a page that never comes"
+        ),
+        pytest.param(
             lambda c, r: (c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"), c.close()),
             id="a page that breaks off",
         ),
     ],
 )
 def test_a_page_that_answered_is_a_landing_page_whatever_its_body_does(server, talk: Talk) -> None:
-    outcome = resolve(server(talk), allow=LOOPBACK, limits=Limits(total_seconds=10)).outcome
+    # An hour: nothing but the resolver's own patience ends these walks.
+    outcome = resolve(server(talk), allow=LOOPBACK, limits=Limits(total_seconds=3600)).outcome
 
     assert outcome.conclusion is Conclusion.VALID
     assert outcome.http_status == 200
+
+
+def test_a_head_that_grows_too_long_is_not_waited_for(server) -> None:
+    # Below what libcurl itself would take; then silence.
+    talk = say("HTTP/1.1 200 OK\r\n" + ("X-Pad: " + "x" * 900 + "\r\n") * 80)
+
+    outcome = resolve(server(talk), allow=LOOPBACK, limits=Limits(total_seconds=3600)).outcome
+
+    assert outcome.error is not None
+    assert outcome.error.code == "headers_too_large"
 
 
 def test_nothing_is_asked_of_an_address_that_is_not_allowed(server) -> None:
@@ -162,6 +182,24 @@ def test_a_name_that_leads_home_is_refused_at_the_socket(server, monkeypatch) ->
     assert outcome.error.code == "blocked_address"
     assert outcome.hops[0].ip is None
     assert asked == []
+
+
+@pytest.mark.parametrize("remembered", [1, 10_000])
+def test_a_verdict_is_of_one_host_and_one_port(server, monkeypatch, remembered: int) -> None:
+    monkeypatch.setattr("agent.resolver._REMEMBERED", remembered)
+    good = server(say(OK))
+    resolver = Resolver(allow=LOOPBACK)
+    urls = [good, "http://127.0.0.1:22/", "http://10.0.0.1/", f"{good}/again", "http://10.0.0.1/b"]
+    for url in urls:
+        resolver.submit(Task(key=url, url=url))
+
+    found = drain(resolver, len(urls))
+    resolver.close()
+
+    words = [(error.code if (error := found[url].outcome.error) else "") for url in urls]
+    assert words == ["", "port_not_allowed", "blocked_address", "", "blocked_address"]
+    assert len(resolver._judged) <= remembered
+    assert len(resolver._verdicts) <= remembered
 
 
 def test_of_localhost_only_the_allowed_addresses_are_tried(server) -> None:
@@ -362,18 +400,32 @@ def test_what_policy_refuses_has_a_conclusion_and_a_sentence(
     ("status", "headers", "step"),
     [
         pytest.param(
-            302, [("location", b"/b")], Follow("http://a.example/b#f"), id="a fragment is carried"
+            302,
+            [("location", b"/b")],
+            Follow(parse("http://a.example/b#f")),
+            id="a fragment is carried",
         ),
         pytest.param(
-            302, [("location", b"/b#")], Follow("http://a.example/b#"), id="an empty one is its own"
+            302,
+            [("location", b"/b#")],
+            Follow(parse("http://a.example/b#")),
+            id="an empty one is its own",
         ),
         pytest.param(
-            302, [("location", b" \t/b ")], Follow("http://a.example/b#f"), id="blanks around"
+            302,
+            [("location", b" \t/b ")],
+            Follow(parse("http://a.example/b#f")),
+            id="blanks around",
         ),
         pytest.param(
-            302, [("location", b"/\xc3\xa4")], Follow("http://a.example/%C3%A4#f"), id="UTF-8"
+            302,
+            [("location", b"/\xc3\xa4")],
+            Follow(parse("http://a.example/%C3%A4#f")),
+            id="UTF-8",
         ),
-        pytest.param(302, [("location", b"/\xe4")], Follow("http://a.example/%E4#f"), id="Latin-1"),
+        pytest.param(
+            302, [("location", b"/\xe4")], Follow(parse("http://a.example/%E4#f")), id="Latin-1"
+        ),
         pytest.param(302, [], Land("redirect_without_location"), id="nowhere to go"),
         pytest.param(300, [("location", b"/b")], Land(), id="300 is a page"),
         pytest.param(304, [("location", b"/b")], Land(), id="304 is a page"),
@@ -387,7 +439,7 @@ def test_what_policy_refuses_has_a_conclusion_and_a_sentence(
         pytest.param(
             302,
             [("location", b"/b"), ("location", b"/b")],
-            Follow("http://a.example/b#f"),
+            Follow(parse("http://a.example/b#f")),
             id="twice",
         ),
         pytest.param(302, [("location", b"/b\rX")], Stop("malformed_response"), id="a bare CR"),
@@ -396,4 +448,7 @@ def test_what_policy_refuses_has_a_conclusion_and_a_sentence(
 def test_one_answer_means_one_step(
     status: int, headers: list[tuple[str, bytes]], step: object
 ) -> None:
-    assert next_step(Answer(url="http://a.example/a#f", status=status, headers=headers)) == step
+    assert (
+        next_step(Answer(link=parse("http://a.example/a#f"), status=status, headers=headers))
+        == step
+    )

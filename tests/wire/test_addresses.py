@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from wire import urls
 from wire.addresses import judge, judge_address
 
 FILE = Path(__file__).parents[1] / "cases" / "ssrf.csv"
@@ -38,6 +39,28 @@ def test_a_url_is_judged_as_decided(case: dict[str, str], profile: str) -> None:
     verdict = judge(json.loads(case["url"]), profile=profile, answers=answers)
 
     assert (verdict.ok, verdict.reason) == (case[profile] == "accept", case[f"{profile}_reason"])
+
+
+@pytest.mark.parametrize("profile", ["webhook", "agent"])
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_a_parsed_link_is_judged_as_its_text_is(case: dict[str, str], profile: str) -> None:
+    answers = [] if (first := scripted(case)[0]) == ["NXDOMAIN"] else first
+    try:
+        link = urls.parse(json.loads(case["url"]))
+    except urls.UrlError:
+        return
+
+    verdict = judge(link, profile=profile, answers=answers)
+
+    assert verdict == judge(link.href, profile=profile, answers=answers)
+
+
+def test_a_parsed_link_may_be_too_long() -> None:
+    link = urls.parse("https://shop.example.com/" + "x" * 2048)
+
+    assert link.is_plain
+    assert judge(link, profile="agent").reason == "url_too_long"
+    assert judge(link, profile="agent", max_length=8192).ok
 
 
 @pytest.mark.parametrize("profile", ["webhook", "agent"])

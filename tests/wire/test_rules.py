@@ -124,11 +124,11 @@ def test_what_is_no_link_is_named(text: str, reason: str, code: str) -> None:
 
 
 def test_references_are_joined_as_a_browser_does() -> None:
-    assert join("https://a.example/x/y?q", "../z").href == "https://a.example/z"
-    assert join("https://a.example/x", "//b.example").href == "https://b.example/"
+    assert join(parse("https://a.example/x/y?q"), "../z").href == "https://a.example/z"
+    assert join(parse("https://a.example/x"), "//b.example").href == "https://b.example/"
     assert parse("https://a.example:8080/").port == 8080
     with pytest.raises(UrlError):
-        join("https://a.example/", "http://[")
+        join(parse("https://a.example/"), "http://[")
 
 
 # Where a link should land.
