@@ -1,6 +1,14 @@
-"""Every state a job of ours can be in, and what lies in Redis, for the tests that read both."""
+"""Every state a job of ours can be in, what lies in Redis, and rq-dashboard to look at both."""
 
-from collections.abc import Callable
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -245,3 +253,46 @@ def everything(world) -> Callable[[], dict[bytes, Any]]:
         return {key: (READ[redis.type(key)](redis, key), redis.ttl(key) == -1) for key in keys}
 
     return everything
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def dashboard(redis_url: str) -> Iterator[Callable[..., str]]:
+    """The dashboard as its manual starts it; ``ask(path)`` is a GET, ``ask(path, b"")`` a POST."""
+    base = f"http://127.0.0.1:{free_port()}"
+    command = "from rq_dashboard.cli import main; main()"
+    options = ["--bind", "127.0.0.1", "--port", base.rpartition(":")[2], "--redis-url", redis_url]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", command, *options, "--json"],
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env={name: value for name, value in os.environ.items() if "PROXY" not in name.upper()},
+        )
+
+        def ask(path: str, body: bytes | None = None) -> str:
+            request = urllib.request.Request(base + path, data=body)
+            with opener.open(request, timeout=60) as answer:
+                return str(answer.read().decode())
+
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    ask("/0/data/workers.json")
+                    break
+                except urllib.error.URLError:
+                    said.seek(0)
+                    assert process.poll() is None, said.read()
+                    assert time.monotonic() < deadline, "rq-dashboard did not start"
+                    time.sleep(0.05)
+            yield ask
+        finally:
+            process.kill()
+            process.wait()
