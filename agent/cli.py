@@ -29,8 +29,10 @@ from agent.settings import Settings
 from agent.spool import Spool
 from connector.csv_file import CsvFile
 from connector.errors import ConnectorError
+from connector.patience import Patience
 from connector.registry import Registry
-from connector.relay_client import Patience, RelayClient, RelayError
+from connector.relay_client import RelayClient
+from connector.relay_errors import RelayError
 from connector.rewriting import rewrite_seconds
 from connector.source import Source
 from wire.errors import Malformed

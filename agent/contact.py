@@ -5,14 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from agent.course import Course
-from connector.relay_client import (
-    NotARelay,
-    Patience,
-    Refused,
-    RelayClient,
-    RelayError,
-    Unreachable,
-)
+from connector.patience import Patience
+from connector.relay_client import RelayClient
+from connector.relay_errors import NotARelay, Refused, RelayError, Unreachable
 from wire.models import Held, ReleaseRequest
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from typing import Final, Protocol, TypeVar
 
 from agent.findings import Finding
 from agent.spool import Settled
-from connector.relay_client import NotARelay, Patience, Refused, RelayError
+from connector.patience import Patience
+from connector.relay_errors import NotARelay, Refused, RelayError
 from wire.models import (
     MAX_REPORTS,
     Accepted,

@@ -7,7 +7,9 @@ from agent import credentials as device_key
 from agent.errors import AgentError, SpoolBusy
 from agent.settings import Settings
 from agent.spool import Spool
-from connector.relay_client import Patience, RelayClient, RelayError
+from connector.patience import Patience
+from connector.relay_client import RelayClient
+from connector.relay_errors import RelayError
 from wire.models import RenewRequest
 from wire.signing import Credentials
 

@@ -9,7 +9,7 @@ from agent.course import Course
 from agent.duty import Duty
 from agent.events import Events
 from agent.findings import Accepted
-from connector.relay_client import Refused, RelayError
+from connector.relay_errors import Refused, RelayError
 from wire.models import MAX_REPORTS, Held, Lease, LeaseRequest
 from wire.vocab import JobKind
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from agent.contact import AT_ONCE, Contact
 from agent.course import Course
 from agent.holdings import Holdings, key_of
-from connector.relay_client import RelayError
+from connector.relay_errors import RelayError
 from wire.models import RenewRequest
 from wire.vocab import LeaseState
 

@@ -21,7 +21,7 @@ from connector.course import Screen
 from connector.errors import ConnectorError, RelayNotStarted
 from connector.home import home_of
 from connector.options import Options
-from connector.relay_client import RelayError
+from connector.relay_errors import RelayError
 from connector.run import run as run_file
 from connector.screen import Bar, as_json, show
 from connector.summary import Exit

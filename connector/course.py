@@ -11,7 +11,7 @@ from connector.estimate import Estimate, Recent, estimate
 from connector.footprint import Footprint, Peak, own_peak
 from connector.intake import Tally, Terms
 from connector.own_agent import NotWritten, OwnAgent
-from connector.relay_client import RelayError
+from connector.relay_errors import RelayError
 from connector.relay_link import RelayLink
 from connector.submitter import Submitter
 from connector.summary import Summary, percentile

@@ -9,7 +9,8 @@ from connector import device_key
 from connector.errors import RelayNotStarted
 from connector.options import Options
 from connector.own_relay import OwnRelay, saved_credentials
-from connector.relay_client import RelayClient, RelayError
+from connector.relay_client import RelayClient
+from connector.relay_errors import RelayError
 from wire.signing import Credentials
 
 

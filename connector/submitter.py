@@ -5,7 +5,8 @@ import threading
 from connector import intake
 from connector.csv_file import CsvFile
 from connector.intake import Tally, Terms
-from connector.relay_client import ONCE, Refused, RelayError
+from connector.patience import ONCE
+from connector.relay_errors import Refused, RelayError
 from connector.relay_link import RelayLink
 from connector.window import Window
 from wire.models import JobRequest

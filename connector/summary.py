@@ -8,7 +8,7 @@ from pathlib import Path
 
 from connector.footprint import Peak
 from connector.own_agent import NotWritten
-from connector.relay_client import RelayError
+from connector.relay_errors import RelayError
 from wire.vocab import Conclusion, Writeback
 
 _UNFINISHED = frozenset({Conclusion.CANCELED, Conclusion.SUPERSEDED, Conclusion.JOB_EXPIRED})

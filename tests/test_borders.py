@@ -28,7 +28,7 @@ MAY_IMPORT = {
 # third party → the only files that may import it
 ONLY_IN = {
     "pycurl": {"agent/transport.py"},
-    "requests": {"connector/relay_client.py"},
+    "requests": {"connector/relay_http.py"},
     "gspread": {"connector/sheets.py"},
     "playwright": {"agent/browser.py"},
     "openpyxl": {"connector/tables/xlsx.py"},

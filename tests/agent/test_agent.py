@@ -18,7 +18,7 @@ from agent.resolver import Resolved, Task
 from agent.spool import Settled, Spool
 from agent.writeback import Pace
 from connector.errors import ConnectorError, Locked
-from connector.relay_client import Refused, RelayError, Unreachable
+from connector.relay_errors import Refused, RelayError, Unreachable
 from connector.source import Change, Written
 from wire import models
 from wire.vocab import (

@@ -19,7 +19,9 @@ from agent.resolver import Resolved, Task
 from agent.spool import Spool
 from agent.writeback import Pace
 from connector.errors import Locked
-from connector.relay_client import Patience, RelayClient, Unreachable
+from connector.patience import Patience
+from connector.relay_client import RelayClient
+from connector.relay_errors import Unreachable
 from connector.source import Change, Written
 from relay.app import create_app
 from relay.ledger.accounts import KeyRecord, Plan

@@ -6,7 +6,8 @@ import pytest
 from agent.courier import Courier
 from agent.findings import Finding
 from agent.spool import Settled
-from connector.relay_client import NotARelay, Patience, Refused, RelayError, Unreachable
+from connector.patience import Patience
+from connector.relay_errors import NotARelay, Refused, RelayError, Unreachable
 from wire import models
 from wire.vocab import Conclusion, JobStatus, ReportState, Writeback
 

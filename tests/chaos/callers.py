@@ -10,7 +10,8 @@ from connector import intake
 from connector.csv_file import CsvFile
 from connector.errors import ConnectorError
 from connector.intake import Terms
-from connector.relay_client import Refused, RelayClient, RelayError
+from connector.relay_client import RelayClient
+from connector.relay_errors import Refused, RelayError
 from tests.chaos.history import Event, History
 from tests.chaos.tables import Table
 from wire import ids

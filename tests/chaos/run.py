@@ -15,7 +15,9 @@ from typing import Any, Final
 
 import redis as redis_py
 
-from connector.relay_client import Patience, RelayClient, RelayError
+from connector.patience import Patience
+from connector.relay_client import RelayClient
+from connector.relay_errors import RelayError
 from relay.events import STREAM
 from tests.chaos import checker, history, redis_log
 from tests.chaos.callers import Callers, Standing

@@ -9,16 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from connector.relay_client import (
-    BadRelayUrl,
-    NotARelay,
-    Patience,
-    Refused,
-    RelayClient,
-    RelayError,
-    Unreachable,
-    parse_retry_after,
-)
+from connector.patience import Patience, parse_retry_after
+from connector.relay_client import RelayClient
+from connector.relay_errors import BadRelayUrl, NotARelay, Refused, RelayError, Unreachable
 from wire.models import JobRequest, LeaseRequest
 from wire.signing import Credentials, SignedHeaders, verify_request
 
@@ -373,7 +366,7 @@ def test_a_password_in_netrc_is_not_sent(site, client_of, monkeypatch, tmp_path)
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login a password b\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    monkeypatch.setattr("connector.relay_client._is_loopback", lambda url: False)
+    monkeypatch.setattr("connector.relay_http._is_loopback", lambda url: False)
     site.answers = [no_jobs()]
 
     client_of(site.url).jobs()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connector.locks import try_lock
-from connector.relay_client import Refused
+from connector.relay_errors import Refused
 from connector.screen import WORDS
 from connector.summary import Exit, Summary, percentile
 from wire.vocab import Conclusion, Writeback

@@ -23,7 +23,8 @@ import psutil
 import pytest
 import redis as redis_py
 
-from connector.relay_client import Patience, RelayClient
+from connector.patience import Patience
+from connector.relay_client import RelayClient
 from relay.events import STREAM
 from relay.ledger.ledger import Ledger
 from relay.provision import DEVICE_SCOPES

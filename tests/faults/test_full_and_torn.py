@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from connector.relay_client import Patience, Refused, RelayClient
+from connector.patience import Patience
+from connector.relay_client import RelayClient
+from connector.relay_errors import Refused
 from wire.models import JobRequest
 
 pytestmark = pytest.mark.processes

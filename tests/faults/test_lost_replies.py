@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from connector.relay_client import Patience, RelayClient, Unreachable
+from connector.patience import Patience
+from connector.relay_client import RelayClient
+from connector.relay_errors import Unreachable
 from wire.models import (
     Held,
     JobRequest,

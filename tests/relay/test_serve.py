@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from connector.relay_client import RelayClient, Unreachable
+from connector.relay_client import RelayClient
+from connector.relay_errors import Unreachable
 from wire.models import LeaseRequest
 from wire.signing import Credentials
 
