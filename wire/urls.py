@@ -97,7 +97,8 @@ def join(base: Link, reference: str) -> Link:
     if plain is not None:
         return plain
     try:
-        return _link(ada_url.URL(reference, base=base.href))
+        # Read again: of what it joined, the parser does not say whether the host is an address.
+        return parse(ada_url.URL(reference, base=base.href).href)
     except (ValueError, UnicodeEncodeError) as error:
         raise UrlError("not_a_url") from error
 

@@ -131,6 +131,13 @@ def test_references_are_joined_as_a_browser_does() -> None:
         join(parse("https://a.example/"), "http://[")
 
 
+@pytest.mark.parametrize("reference", ["/plain", "/with'quote", "?q", "x y"])
+def test_a_page_of_an_address_leads_to_the_same_address(reference) -> None:
+    link = join(parse("https://192.0.2.7/x"), reference)
+
+    assert (link.host, link.is_address) == ("192.0.2.7", True)
+
+
 # Where a link should land.
 
 
