@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 from urllib.parse import urlsplit
 
 import psutil
@@ -246,14 +247,17 @@ def through(relay: Relay, proxy: FaultProxy) -> Iterator[RelayClient]:
 class Table:
     """A CSV of links, its jobs, and what stands in it."""
 
-    def __init__(self, relay: Relay, path: Path, links: list[str], **more: object) -> None:
+    def __init__(
+        self, relay: Relay, path: Path, links: list[str], *, note: str = "ours", **more: object
+    ) -> None:
         self.relay = relay
         self.path = path
+        self._note = note
         self.source_id = "src_" + secrets.token_hex(8)
         with self.path.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["row_id", "tracking_url", "note"])
-            writer.writerows([f"r_{number}", link, "ours"] for number, link in enumerate(links))
+            writer.writerows([f"r_{number}", link, note] for number, link in enumerate(links))
         self.jobs = self.submit(links, **more)
 
     def submit(self, links: list[str], **more: object) -> list[str]:
@@ -284,7 +288,7 @@ class Table:
             host, _, path = row["tracking_url"].partition("//")[2].partition("/")
             assert row["final_url"] == f"http://{host}/{landing}/{path}"
             assert (row["check_status"], row["conclusion"], row["error"]) == ("valid", "valid", "")
-            assert row["note"] == "ours"
+            assert row["note"] == self._note
 
 
 @pytest.fixture
@@ -298,14 +302,26 @@ def table(relay: Relay, tmp_path: Path) -> Callable[..., Table]:
 class AgentProcess:
     """``linkrow-agent`` as a process, and what it said."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path, name: str) -> None:
-        self.process = process
-        self._events = folder / f"{name}.events"
-        self._log = folder / f"{name}.log"
+    def __init__(self, command: list[str], environ: dict[str, str], events: Path, log: Path):
+        self._events, self._log = events, log
+        events.touch()
+        log.touch()
+        # Through pipes: a limit on the size of its files must not keep it from talking.
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert self.process.stdout
+        assert self.process.stderr
+        self._pouring = [
+            threading.Thread(target=_pour, args=each, daemon=True)
+            for each in ((self.process.stdout, events), (self.process.stderr, log))
+        ]
+        for each in self._pouring:
+            each.start()
 
     @property
     def events(self) -> list[dict[str, str]]:
-        text = self._events.read_text()
+        text = self._read(self._events)
         return [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
 
     def said(self, event: str) -> list[dict[str, str]]:
@@ -313,7 +329,13 @@ class AgentProcess:
 
     @property
     def log(self) -> str:
-        return self._log.read_text()
+        return self._read(self._log)
+
+    def _read(self, path: Path) -> str:
+        if self.process.poll() is not None:
+            for each in self._pouring:
+                each.join(SECONDS)
+        return path.read_text()
 
     def kill(self) -> None:
         self.process.kill()
@@ -326,6 +348,12 @@ class AgentProcess:
         """Ask it to stop; its exit code."""
         self.process.terminate()
         return self.process.wait(SECONDS)
+
+
+def _pour(stream: IO[bytes], path: Path) -> None:
+    with stream, path.open("ab", buffering=0) as file:
+        while piece := stream.read1():  # type: ignore[attr-defined]
+            file.write(piece)
 
 
 @pytest.fixture
@@ -341,27 +369,18 @@ def start(relay: Relay, proxy: FaultProxy, tmp_path: Path) -> Iterator[Callable[
         by: FaultProxy = proxy,
         key: Credentials = relay.credentials,
     ) -> AgentProcess:
-        with (
-            (tmp_path / f"{name}.events").open("ab") as events,
-            (tmp_path / f"{name}.log").open("ab") as log,
-        ):
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "agent.cli", "run", "--quiet", "--events"),
-                    *("--relay", by.url, "--home", str(home or tmp_path / name)),
-                    *("--file", str(table.path), "--source-id", table.source_id),
-                    *("--allow-private", "127.0.0.0/8"),
-                ],
-                cwd=ROOT,
-                env=relay.environ
-                | {
-                    "LINKROW_DEVICE_KEY": key.key_id,
-                    "LINKROW_DEVICE_SECRET": key.secret,
-                },
-                stdout=events,
-                stderr=log,
-            )
-        started.append(AgentProcess(process, tmp_path, name))
+        process = AgentProcess(
+            [
+                *(sys.executable, "-m", "agent.cli", "run", "--quiet", "--events"),
+                *("--relay", by.url, "--home", str(home or tmp_path / name)),
+                *("--file", str(table.path), "--source-id", table.source_id),
+                *("--allow-private", "127.0.0.0/8"),
+            ],
+            relay.environ | {"LINKROW_DEVICE_KEY": key.key_id, "LINKROW_DEVICE_SECRET": key.secret},
+            tmp_path / f"{name}.events",
+            tmp_path / f"{name}.log",
+        )
+        started.append(process)
         return started[-1]
 
     yield begin

@@ -5,6 +5,7 @@ import secrets
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from connector.patience import Patience
@@ -17,28 +18,14 @@ RESULTS = "/v1/agent/results"
 SPOOL_UNUSABLE = 6
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path):
-    """A file system of a megabyte, and how to fill it to the last page and free it again."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], check=False, capture_output=True
-    )
-    if made.returncode:
-        pytest.skip("this machine lets nobody mount")
-    yield SmallDisk(folder)
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 class SmallDisk:
+    """A file system of a few megabytes, filled to the last page."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._filler = folder / "filler"
 
-    def fill(self) -> None:
+    def fill(self, agent, *, beyond: Path) -> None:
         with self._filler.open("ab", buffering=0) as filler:
             try:
                 while filler.write(b"x" * 4096):
@@ -46,8 +33,52 @@ class SmallDisk:
             except OSError:
                 return
 
-    def free(self) -> None:
+    def free(self, agent) -> None:
         self._filler.unlink()
+
+
+class Limit:
+    """A process that may not let a file grow: as full a disk as anybody can have anywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fill(self, agent, *, beyond: Path) -> None:
+        self._set(agent, beyond.stat().st_size)
+
+    def free(self, agent) -> None:
+        self._set(agent, psutil.RLIM_INFINITY)
+
+    @staticmethod
+    def _set(agent, size: int) -> None:
+        if agent.process.poll() is None:
+            psutil.Process(agent.process.pid).rlimit(
+                psutil.RLIMIT_FSIZE, (size, psutil.RLIM_INFINITY)
+            )
+
+
+@pytest.fixture(params=[SmallDisk, Limit])
+def disk(request: pytest.FixtureRequest, tmp_path: Path):
+    """A folder on a disk that can be filled; by a limit wherever nobody may mount a small one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if request.param is SmallDisk:
+        made = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder],
+            check=False,
+            capture_output=True,
+        )
+        if made.returncode:
+            pytest.skip("nobody may mount a disk here; the limit on a process is tried instead")
+    yield request.param(folder)
+    if request.param is SmallDisk:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def spool_of(home: Path) -> Path:
+    """The file that grows when a result is kept."""
+    (log,) = home.rglob("*.sqlite3-wal")
+    return log
 
 
 def test_a_full_redis_refuses_work_over_http_takes_results_and_recovers(
@@ -80,18 +111,18 @@ def test_a_full_redis_refuses_work_over_http_takes_results_and_recovers(
 
 
 def test_a_full_disk_for_the_spool_is_said_loses_nothing_and_passes(
-    relay, small_disk, site, table, start, eventually
+    relay, disk, site, table, start, eventually
 ):
     slow = table([f"{site.url}/slow/{n}" for n in range(30)])
-    agent = start(slow, home=small_disk.folder)
+    agent = start(slow, home=disk.folder)
     eventually(lambda: site.visits("/slow/") >= 30, what="links are in the air")
-    small_disk.fill()
+    disk.fill(agent, beyond=spool_of(disk.folder))
     site.gate.set()
     eventually(lambda: bool(agent.said("disk_full")), what="the agent says so")
 
     assert "make room on that disk" in agent.said("disk_full")[0]["detail"]
     assert "make room on that disk" in agent.log
-    small_disk.free()
+    disk.free(agent)
     eventually(slow.is_written, what="every row is written")
 
     assert agent.end() == 0
@@ -100,18 +131,18 @@ def test_a_full_disk_for_the_spool_is_said_loses_nothing_and_passes(
 
 
 def test_an_agent_killed_while_its_spool_was_full_costs_no_row(
-    relay, small_disk, site, table, start, eventually
+    relay, disk, site, table, start, eventually
 ):
     slow = table([f"{site.url}/slow/{n}" for n in range(30)])
-    agent = start(slow, home=small_disk.folder)
+    agent = start(slow, home=disk.folder)
     eventually(lambda: site.visits("/slow/") >= 30, what="links are in the air")
-    small_disk.fill()
+    disk.fill(agent, beyond=spool_of(disk.folder))
     site.gate.set()
     eventually(lambda: bool(agent.said("disk_full")), what="the agent says so")
     agent.kill()
 
-    small_disk.free()
-    again = start(slow, name="again", home=small_disk.folder)
+    disk.free(agent)
+    again = start(slow, name="again", home=disk.folder)
     eventually(slow.is_written, what="every row is written")
 
     assert again.end() == 0
@@ -119,13 +150,18 @@ def test_an_agent_killed_while_its_spool_was_full_costs_no_row(
 
 
 def test_a_full_disk_for_the_file_leaves_it_whole_and_is_waited_for(
-    relay, small_disk, site, table, start, eventually
+    relay, disk, site, table, start, eventually
 ):
-    slow = table([f"{site.url}/slow/{n}" for n in range(30)], path=small_disk.folder / "links.csv")
+    long = "long " * 20_000  # larger than the spool will ever be
+    slow = table(
+        [f"{site.url}/slow/{n}" for n in range(30)], path=disk.folder / "links.csv", note=long
+    )
     before = slow.path.read_bytes()
+    half = disk.folder / "half"
+    half.write_bytes(before[: len(before) // 2])
     agent = start(slow)
     eventually(lambda: site.visits("/slow/") >= 30, what="links are in the air")
-    small_disk.fill()
+    disk.fill(agent, beyond=half)
     site.gate.set()
     eventually(
         lambda: all(relay.job(job).status == "done" for job in slow.jobs), what="all are resolved"
@@ -134,9 +170,9 @@ def test_a_full_disk_for_the_file_leaves_it_whole_and_is_waited_for(
 
     assert stopped == 3  # unfinished, and it says so
     assert slow.path.read_bytes() == before
-    assert sorted(each.name for each in small_disk.folder.iterdir() if each.suffix == ".tmp") == []
+    assert sorted(each.name for each in disk.folder.iterdir() if each.suffix == ".tmp") == []
     again = start(slow)
-    small_disk.free()
+    disk.free(agent)
     eventually(slow.is_written, what="every row is written")
 
     assert again.end() == 0
