@@ -241,6 +241,6 @@ class Rewriter:
         try:
             yield
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise DiskFull(self._path) from error
             raise NotWritable(self._path, error.strerror or type(error).__name__) from error

@@ -618,14 +618,15 @@ def test_a_file_in_use_on_windows_is_tried_again_and_then_named(
     assert not list(tmp_path.glob(".*.tmp"))
 
 
+@pytest.mark.parametrize("why", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_leaves_the_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: int
 ) -> None:
     source = file(tmp_path, f"row_id,tracking_url\nr_1,{LINK}\n")
     before = source.path.read_bytes()
 
     def no_room(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "no space left on device")
+        raise OSError(why, "no space left on device")
 
     monkeypatch.setattr(os, "fsync", no_room)
 
