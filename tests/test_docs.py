@@ -100,13 +100,23 @@ def test_every_setting_stands_in_the_docs() -> None:
     )
 
 
+PAGES = [
+    *sorted(DOCS.glob("*.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+]
+FILE = re.compile(r"`((?:agent|bench|connector|docs|relay|sheet_templates|tests|wire)/[\w./-]+)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_and_test_that_a_page_names_is_there(page: Path) -> None:
+    for name in FILE.findall(page.read_text("utf-8")):
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
+    for name, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text("utf-8")):
+        assert f"def {test}(" in (ROOT / name).read_text("utf-8"), f"{name} has no {test}"
+
+
 def test_links_between_the_docs_lead_somewhere() -> None:
-    for page in [
-        *DOCS.glob("*.md"),
-        ROOT / "README.md",
-        ROOT / "CONTRIBUTING.md",
-        ROOT / "SECURITY.md",
-    ]:
+    for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text("utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name} → {target}"
