@@ -33,7 +33,6 @@ from bench.frame import ROOT
 from connector.footprint import kind_of
 
 OK, FAILED, NO_NGINX = 0, 1, 3
-SAMPLE_SECONDS = 2.0
 SAY_SECONDS = 30.0
 RESULTS = ROOT / "bench" / "results" / "million.json"
 _MB = 2**20
@@ -78,8 +77,11 @@ class Watched:
 class Bench:
     """One folder with a file, a relay's data and the processes that work on them."""
 
-    def __init__(self, folder: Path, *, rows: int, depth: int, farm: Farm) -> None:
+    def __init__(
+        self, folder: Path, *, rows: int, depth: int, farm: Farm, every: float = 2.0
+    ) -> None:
         self.rows = rows
+        self.every = every
         self.depth = depth
         self.farm = farm
         self.file = folder / "links.csv"
@@ -128,7 +130,7 @@ class Bench:
                         process.send_signal(signal.SIGINT)
                         broken_at = time.monotonic()
                         self.say(f"Ctrl-C after {look.finished:,} rows")
-                    time.sleep(SAMPLE_SECONDS)
+                    time.sleep(self.every)
             finally:
                 if process.poll() is None:
                     process.terminate()
@@ -342,6 +344,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--depth", type=int, default=10_000, help="jobs the account may have")
     parser.add_argument("--break-at", type=float, default=0.4, help="Ctrl-C after this share")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two looks")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--folder", type=Path, help="where to work; kept (default: temporary)")
     given = parser.parse_args()
@@ -349,7 +352,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with Farm(hops=3) as farm:
-            bench = Bench(folder, rows=given.rows, depth=given.depth, farm=farm)
+            bench = Bench(folder, rows=given.rows, depth=given.depth, farm=farm, every=given.every)
             found = measure(bench, break_at=given.break_at)
     except NoNginx as error:
         print(error, file=sys.stderr)

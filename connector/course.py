@@ -113,7 +113,7 @@ class Course:
                 return
             if not self._keep_agent():
                 return
-        self._trouble = "stopped before the end; run again to go on"
+        self._trouble = "stopped before the end; run again with --only-stale 24h to go on"
 
     def _show(self, settled: int, finished: int) -> None:
         samples = self._recent.note(self._clock(), finished)
