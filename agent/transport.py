@@ -4,7 +4,6 @@ An exchange ends with a status and headers, or with a word for what went wrong. 
 is about to connect to is judged by our caller; a refusal poisons the whole exchange.
 """
 
-import selectors
 import socket
 import time
 from collections import deque
@@ -17,6 +16,7 @@ import certifi
 import pycurl
 
 from agent.head import read_head
+from agent.readiness import READ, readiness
 
 HEADER_LIMIT: Final = 64 * 1024
 BODY_LIMIT: Final = 64 * 1024
@@ -258,7 +258,7 @@ class Transport:
         self._alarms: deque[int] = deque(maxlen=1)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._alarms.append)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
-        self._selector = selectors.DefaultSelector()
+        self._sockets = readiness()
         self._timer: float | None = None
         self._next_watch = 0.0
         self._lines: dict[Any, Line] = {}
@@ -267,7 +267,8 @@ class Transport:
         self._ear, self._mouth = socket.socketpair()
         self._ear.setblocking(False)
         self._mouth.setblocking(False)
-        self._selector.register(self._ear, selectors.EVENT_READ)
+        self._ear_fd = self._ear.fileno()
+        self._sockets.watch(self._ear_fd, READ)
 
     def open(self) -> Line:
         """A line with an empty cookie jar."""
@@ -315,7 +316,7 @@ class Transport:
         for line in self._idle:
             line.curl.close()
         self._multi.close()
-        self._selector.close()
+        self._sockets.close()
         self._ear.close()
         self._mouth.close()
 
@@ -325,14 +326,11 @@ class Transport:
         if self._timer is not None:
             wait = min(wait, max(0.0, self._timer - time.monotonic()))
         action = self._multi.socket_action
-        for key, mask in self._selector.select(wait):
-            if key.fileobj is self._ear:
+        for fd, flags in self._sockets.wait(wait):
+            if fd == self._ear_fd:
                 self._hear()
-                continue
-            flags = (pycurl.CSELECT_IN if mask & selectors.EVENT_READ else 0) | (
-                pycurl.CSELECT_OUT if mask & selectors.EVENT_WRITE else 0
-            )
-            action(key.fd, flags)
+            else:
+                action(fd, flags)
         self._set_timer()
         if self._timer is not None and time.monotonic() >= self._timer:
             self._timer = None
@@ -390,18 +388,7 @@ class Transport:
             self._done.remove(line)
 
     def _on_socket(self, what: int, fd: int, multi: Any, data: Any) -> None:
-        if what == pycurl.POLL_REMOVE:
-            try:
-                self._selector.unregister(fd)
-            except (KeyError, ValueError):
-                return
-            return
-        mask = 0
-        if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
-            mask |= selectors.EVENT_READ
-        if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
-            mask |= selectors.EVENT_WRITE
-        try:
-            self._selector.modify(fd, mask)
-        except KeyError:
-            self._selector.register(fd, mask)
+        if what in (pycurl.POLL_REMOVE, pycurl.POLL_NONE):
+            self._sockets.let_go(fd)
+        else:
+            self._sockets.watch(fd, what)  # libcurl's numbers are READ and WRITE
