@@ -110,7 +110,8 @@ FILE = re.compile(r"`((?:agent|bench|connector|docs|relay|sheet_templates|tests|
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_and_test_that_a_page_names_is_there(page: Path) -> None:
     for name in FILE.findall(page.read_text("utf-8")):
-        assert (ROOT / name).exists(), f"{page.name} names {name}"
+        is_made = name.startswith("bench/results/")  # by make bench and make million
+        assert is_made or (ROOT / name).exists(), f"{page.name} names {name}"
     for name, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text("utf-8")):
         assert f"def {test}(" in (ROOT / name).read_text("utf-8"), f"{name} has no {test}"
 
