@@ -163,18 +163,29 @@ def _of_page(end: Landed, *, expected: str, is_other_host: bool) -> Conclusion:
         return Conclusion.HTTP_5XX
     if end.status >= 400:
         return Conclusion.HTTP_4XX
+    if expected:
+        return _as_expected(end.url, expected, is_other_host=is_other_host)
+    return _unexpected(is_other_host=is_other_host)
+
+
+def _as_expected(url: str, expected: str, *, is_other_host: bool) -> Conclusion:
     try:
         expectation = expected_domain.parse(expected)
     except Malformed:
         return Conclusion.DOMAIN_MISMATCH
-    if expectation:
-        is_met = expectation.is_met_by(end.url)
-        return Conclusion.VALID if is_met else Conclusion.DOMAIN_MISMATCH
+    if not expectation:
+        return _unexpected(is_other_host=is_other_host)
+    return Conclusion.VALID if expectation.is_met_by(url) else Conclusion.DOMAIN_MISMATCH
+
+
+def _unexpected(*, is_other_host: bool) -> Conclusion:
     return Conclusion.DESTINATION_CHANGED if is_other_host else Conclusion.VALID
 
 
 def _of_status(status: int, conclusion: Conclusion) -> ErrorDetail | None:
     """Why a page that answered is not what was hoped for, in a sentence."""
+    if conclusion is Conclusion.VALID:
+        return None
     sentences = {
         Conclusion.LINK_REMOVED: "the page says it was removed for good (410)",
         Conclusion.BLOCKED: f"the server refuses us ({status})",

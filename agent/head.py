@@ -4,43 +4,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_READ: Final = {b"location": "location", b"set-cookie": "set-cookie"}
-"""The headers that somebody reads; add a name (and its first letter) when somebody reads more."""
-
-_FIRST: Final = frozenset(b"lLsS \t")
+_FIRST: Final = frozenset(b"lLsS \t")  # of the headers below, and of blanks before them
 _H, _CR, _LF = b"H\r\n"
 
 
 @dataclass(slots=True)
 class Head:
-    """The last answer's status and headers. Until its blank line it is not *complete*.
+    """The last answer's status and what somebody reads of its headers, as raw bytes.
 
-    Header names are lower case, values raw bytes.
+    Until its blank line it is not *complete*.
     """
 
     status: int
-    headers: list[tuple[str, bytes]]
+    locations: list[bytes]
+    cookies: list[bytes]
     is_complete: bool
 
 
 def read_head(lines: Sequence[bytes]) -> Head:
     """What *lines* say; 1xx answers are passed over (RFC 9110 15.2), and so are trailers."""
-    status = 0
-    headers: list[tuple[str, bytes]] = []
+    head = Head(0, [], [], is_complete=False)
     for line in lines:
         first = line[0]
         if first == _H and line.startswith(b"HTTP/"):
-            status = _status(line)
-            headers = []
+            head = Head(_status(line), [], [], is_complete=False)
         elif first in (_CR, _LF) and line in (b"\r\n", b"\n"):
-            if status >= 200:
-                return Head(status, headers, is_complete=True)
+            if head.status >= 200:
+                head.is_complete = True
+                return head
         elif first in _FIRST:
             name, _, value = line.partition(b":")
-            known = _READ.get(name.strip().lower())
-            if known is not None:
-                headers.append((known, _without_end(value)))
-    return Head(status, headers, is_complete=False)
+            name = name.strip().lower()
+            if name == b"location":
+                head.locations.append(_without_end(value))
+            elif name == b"set-cookie":
+                head.cookies.append(_without_end(value))
+    return head
 
 
 def _status(line: bytes) -> int:

@@ -4,25 +4,16 @@ Add a case to ``tests/agent/test_redirects.py`` for every oddness met in the wil
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from agent.head import Head
 from wire import urls
 from wire.urls import Link, UrlError
 from wire.vocab import HopKind
 
 FOLLOWED: Final = frozenset({301, 302, 303, 307, 308})
 _FORBIDDEN = re.compile(rb"[\x00\r\n]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a server said at *link*. Header names are lower case, values raw bytes."""
-
-    link: Link
-    status: int
-    headers: Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +42,20 @@ class Stop:
 Step = Follow | Land | Stop
 
 
-def next_step(answer: Answer) -> Step:
-    """What a browser would do with *answer*, redirects by header only."""
-    if answer.status not in FOLLOWED:
+def next_step(link: Link, head: Head) -> Step:
+    """What a browser would do with the answer *head* at *link*, redirects by header only."""
+    if head.status not in FOLLOWED:
         return Land()
-    values = [value.strip(b" \t") for name, value in answer.headers if name == "location"]
+    values = [value.strip(b" \t") for value in head.locations]
     if not any(values):
         # The fetch standard would read "" as the same URL; browsers and curl stay where they are.
         return Land(flag="redirect_without_location")
-    if any(_FORBIDDEN.search(value) for value in values):
+    if any(map(_FORBIDDEN.search, values)):
         return Stop("malformed_response")
     if len(values) > 1 and len(set(values)) > 1:
         # Which one counts differs from client to client, so a checker that picks one may be wrong.
         return Stop("invalid_location", _text(b" | ".join(values[:3])))
-    return _resolved(answer.link, _text(values[0]))
+    return _resolved(link, _text(values[0]))
 
 
 def _resolved(base: Link, reference: str) -> Step:

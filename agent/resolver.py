@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from agent.conclusions import Failed, Landed, conclude, invalid, word_for
-from agent.redirects import Answer, Follow, Land, Stop, next_step
+from agent.redirects import Follow, Land, Stop, next_step
 from agent.transport import Line, Transport
 from wire import urls
 from wire.addresses import Network, Verdict, judge, judge_address
@@ -65,6 +65,7 @@ class _Walk:
     link: Link
     line: Line
     left: float
+    ms: int = 0
     kind: HopKind = HopKind.HTTP
     hops: list[Hop] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
@@ -234,12 +235,14 @@ class Resolver:
     def _arrived(self, walk: _Walk) -> None:
         exchange = walk.line.exchange
         assert exchange is not None
+        head = exchange.head
         self._release(walk)
         walk.left -= exchange.ms / 1000
+        walk.ms += exchange.ms
         walk.hops.append(
             Hop(
                 url=walk.link.href,
-                status=exchange.status if exchange.is_head_complete else None,
+                status=head.status if head.is_complete else None,
                 kind=walk.kind,
                 ms=exchange.ms,
                 ip=exchange.ip,
@@ -257,11 +260,9 @@ class Resolver:
                 ),
             )
             return
-        answer = Answer(link=walk.link, status=exchange.status, headers=exchange.headers)
-        match next_step(answer):
+        match next_step(walk.link, head):
             case Follow(link, kind):
-                has_new_cookies = any(name == "set-cookie" for name, _ in exchange.headers)
-                self._follow(walk, link, kind, has_new_cookies=has_new_cookies)
+                self._follow(walk, link, kind, has_new_cookies=bool(head.cookies))
             case Land(flag):
                 if flag:
                     walk.flags.append(flag)
@@ -269,7 +270,7 @@ class Resolver:
                     walk,
                     Landed(
                         url=walk.link.href,
-                        status=exchange.status,
+                        status=head.status,
                         hops=walk.hops,
                         flags=walk.flags,
                     ),
@@ -329,8 +330,7 @@ class Resolver:
             previous=walk.task.previous_final_url,
             limit=self._limits.redirects,
         )
-        ms = sum(hop.ms for hop in walk.hops)
-        self._results.append(Resolved(key=walk.task.key, outcome=outcome, ms=ms))
+        self._results.append(Resolved(key=walk.task.key, outcome=outcome, ms=walk.ms))
         self._leave(walk)
 
     def _leave(self, walk: _Walk) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import certifi
 import pycurl
 
-from agent.head import read_head
+from agent.head import Head, read_head
 from agent.readiness import READ, readiness
 
 HEADER_LIMIT: Final = 64 * 1024
@@ -59,9 +59,7 @@ _WORDS: Final[dict[int, str]] = {
 class Exchange:
     """What came of one request. *word* is empty when an answer came."""
 
-    status: int
-    headers: list[tuple[str, bytes]]
-    is_head_complete: bool
+    head: Head
     ip: str | None
     ms: int
     word: str
@@ -152,17 +150,9 @@ class Line:
             if _TWO_LOCATIONS in words:
                 # Newer versions of libcurl see it before we do.
                 word = "invalid_location"
-        for name, value in head.headers:
-            if name == "set-cookie" and b"secure" in value.lower():
-                self.has_secure_cookies = True
-        self.exchange = Exchange(
-            status=head.status,
-            headers=head.headers,
-            is_head_complete=head.is_complete,
-            ip=ip,
-            ms=int(curl.getinfo(pycurl.TOTAL_TIME) * 1000),
-            word=word,
-        )
+        if head.cookies and any(b"secure" in cookie.lower() for cookie in head.cookies):
+            self.has_secure_cookies = True
+        self.exchange = Exchange(head, ip, int(curl.getinfo(pycurl.TOTAL_TIME) * 1000), word)
 
     def has_long_head(self) -> bool:
         """Whether more headers came than anybody needs."""

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from agent.conclusions import Failed, Landed, conclude, word_for
-from agent.redirects import Answer, Follow, Land, Stop, next_step
+from agent.head import Head
+from agent.redirects import Follow, Land, Stop, next_step
 from agent.resolver import Limits, Resolved, Resolver, Task, resolve
 from wire.models import Hop
 from wire.urls import parse
@@ -397,58 +398,49 @@ def test_what_policy_refuses_has_a_conclusion_and_a_sentence(
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "step"),
+    ("status", "locations", "step"),
     [
         pytest.param(
             302,
-            [("location", b"/b")],
+            [b"/b"],
             Follow(parse("http://a.example/b#f")),
             id="a fragment is carried",
         ),
         pytest.param(
             302,
-            [("location", b"/b#")],
+            [b"/b#"],
             Follow(parse("http://a.example/b#")),
             id="an empty one is its own",
         ),
         pytest.param(
             302,
-            [("location", b" \t/b ")],
+            [b" \t/b "],
             Follow(parse("http://a.example/b#f")),
             id="blanks around",
         ),
         pytest.param(
             302,
-            [("location", b"/\xc3\xa4")],
+            [b"/\xc3\xa4"],
             Follow(parse("http://a.example/%C3%A4#f")),
             id="UTF-8",
         ),
-        pytest.param(
-            302, [("location", b"/\xe4")], Follow(parse("http://a.example/%E4#f")), id="Latin-1"
-        ),
+        pytest.param(302, [b"/\xe4"], Follow(parse("http://a.example/%E4#f")), id="Latin-1"),
         pytest.param(302, [], Land("redirect_without_location"), id="nowhere to go"),
-        pytest.param(300, [("location", b"/b")], Land(), id="300 is a page"),
-        pytest.param(304, [("location", b"/b")], Land(), id="304 is a page"),
-        pytest.param(201, [("location", b"/b")], Land(), id="201 is a page"),
-        pytest.param(
-            302, [("location", b"http://[")], Stop("invalid_location", "http://["), id="no link"
-        ),
-        pytest.param(
-            302, [("location", b"ftp://x/")], Stop("scheme_not_allowed", "ftp://x/"), id="ftp"
-        ),
+        pytest.param(300, [b"/b"], Land(), id="300 is a page"),
+        pytest.param(304, [b"/b"], Land(), id="304 is a page"),
+        pytest.param(201, [b"/b"], Land(), id="201 is a page"),
+        pytest.param(302, [b"http://["], Stop("invalid_location", "http://["), id="no link"),
+        pytest.param(302, [b"ftp://x/"], Stop("scheme_not_allowed", "ftp://x/"), id="ftp"),
         pytest.param(
             302,
-            [("location", b"/b"), ("location", b"/b")],
+            [b"/b", b"/b"],
             Follow(parse("http://a.example/b#f")),
             id="twice",
         ),
-        pytest.param(302, [("location", b"/b\rX")], Stop("malformed_response"), id="a bare CR"),
+        pytest.param(302, [b"/b\rX"], Stop("malformed_response"), id="a bare CR"),
     ],
 )
-def test_one_answer_means_one_step(
-    status: int, headers: list[tuple[str, bytes]], step: object
-) -> None:
-    assert (
-        next_step(Answer(link=parse("http://a.example/a#f"), status=status, headers=headers))
-        == step
-    )
+def test_one_answer_means_one_step(status: int, locations: list[bytes], step: object) -> None:
+    head = Head(status, locations, [b"a=1"], is_complete=True)
+
+    assert next_step(parse("http://a.example/a#f"), head) == step
