@@ -105,7 +105,7 @@ for i = 1, head.count do
     later('ZADD', 'linkrow:expires', NOW + tonumber(ARGV[at + 7]),
       expiry_of(head.account_id, id))
     if job.source ~= '' and job.row ~= '' then
-      call('HSET', 'linkrow:live:' .. job.source, job.row, id)
+      later('HSET', 'linkrow:live:' .. job.source, job.row, id)
     end
     count(head.account_id, job.refresh, 'submitted', 1)
     deepen(head.account_id, 1)
