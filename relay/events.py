@@ -82,7 +82,16 @@ class SourceEvent:
     device_id: str | None
 
 
-Event = Admitted | FinalEvent | WritebackEvent | SourceEvent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedEvent:
+    """Jobs that had not ended serve one more refresh each; *joins* are (job id, refresh id)."""
+
+    account_id: str
+    at: float
+    joins: tuple[tuple[str, str], ...]
+
+
+Event = Admitted | FinalEvent | WritebackEvent | SourceEvent | JoinedEvent
 
 
 def decode(fields: Mapping[bytes, bytes]) -> Event:
@@ -109,6 +118,15 @@ def decode(fields: Mapping[bytes, bytes]) -> Event:
                     account_id=text["account_id"],
                     at=_seconds(text["at"]),
                     device_id=text["device_id"] or None,
+                )
+            case "joined":
+                return JoinedEvent(
+                    account_id=text["account_id"],
+                    at=_seconds(text["at"]),
+                    joins=tuple(
+                        (str(job_id), str(refresh_id))
+                        for job_id, refresh_id in json.loads(text["joins"])
+                    ),
                 )
             case other:
                 raise UnreadableEvent(f"no such type: {other[:40]!r}")

@@ -25,6 +25,8 @@ class JobRecord:
     writeback: Writeback = Writeback.NONE
     writeback_detail: str = ""
     checked_at: float | None = None
+    joined_by: tuple[str, ...] = ()
+    """Refreshes besides its own that count it too; known only where a lost Redis is filled."""
 
     def answer(self) -> JobAnswer:
         """The job as a caller sees it."""

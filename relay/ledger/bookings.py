@@ -7,10 +7,18 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from relay.events import Admitted, Event, FinalEvent, SourceEvent, UnreadableEvent, WritebackEvent
+from relay.events import (
+    Admitted,
+    Event,
+    FinalEvent,
+    JoinedEvent,
+    SourceEvent,
+    UnreadableEvent,
+    WritebackEvent,
+)
 from relay.ledger.database import Database, insert_into
 from relay.ledger.lives import NO_LIFE, hold_life
-from relay.ledger.schema import jobs, sources, unreadable_events
+from relay.ledger.schema import jobs, joins, sources, unreadable_events
 from wire.vocab import JobKind, JobStatus, Writeback
 
 _LIVE: Final = (JobStatus.QUEUED, JobStatus.RUNNING)
@@ -46,6 +54,12 @@ class Bookings(Database):
         events = [entry.event for entry in entries]
         admitted = [row for event in events if isinstance(event, Admitted) for row in _rows(event)]
         finals = [_ending(event) for event in events if isinstance(event, FinalEvent)]
+        joined = [
+            {"job_id": job_id, "refresh_id": refresh_id}
+            for event in events
+            if isinstance(event, JoinedEvent)
+            for job_id, refresh_id in event.joins
+        ]
         written = [_written(event) for event in events if isinstance(event, WritebackEvent)]
         seen = [_source(event) for event in events if isinstance(event, SourceEvent)]
         unreadable = [_unreadable(entry) for entry in entries if _is_unreadable(entry)]
@@ -55,6 +69,8 @@ class Bookings(Database):
                 connection.execute(insert_into(connection, sources).on_conflict_do_nothing(), seen)
             if admitted:
                 connection.execute(insert_into(connection, jobs).on_conflict_do_nothing(), admitted)
+            if joined:
+                connection.execute(insert_into(connection, joins).on_conflict_do_nothing(), joined)
             if finals:
                 connection.execute(_FIRST_FINAL_WINS, finals)
             if written:

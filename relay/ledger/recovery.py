@@ -1,14 +1,17 @@
 """What a Redis that lost everything is filled from."""
 
 import logging
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from relay.ledger.database import Database
 from relay.ledger.job_rows import record_of
-from relay.ledger.schema import OWED, UNFINISHED, jobs, sources
+from relay.ledger.schema import OWED, UNFINISHED, jobs, joins, sources
 from relay.records import JobRecord, RefreshCount
 from wire.vocab import Conclusion, Writeback
 
@@ -38,14 +41,20 @@ class Recovery(Database):
 
     def refresh_counts(self, *, since: float) -> list[RefreshCount]:
         """How far each refresh is that got a job after *since* (unix seconds)."""
-        columns = (jobs.c.account_id, jobs.c.refresh_id, jobs.c.conclusion, jobs.c.writeback)
-        query = (
-            sa.select(*columns, sa.func.count())
+        state = (jobs.c.conclusion, jobs.c.writeback)
+        own = (
+            sa.select(jobs.c.account_id, jobs.c.refresh_id, *state, sa.func.count())
             .where(jobs.c.refresh_id.is_not(None), jobs.c.created_at > since)
-            .group_by(*columns)
+            .group_by(jobs.c.account_id, jobs.c.refresh_id, *state)
+        )
+        joined = (
+            sa.select(jobs.c.account_id, joins.c.refresh_id, *state, sa.func.count())
+            .join(joins, joins.c.job_id == jobs.c.job_id)
+            .where(jobs.c.created_at > since)
+            .group_by(jobs.c.account_id, joins.c.refresh_id, *state)
         )
         with self._begin() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(sa.union_all(own, joined)).all()
         return [
             RefreshCount(
                 account_id=account_id,
@@ -76,13 +85,22 @@ class Recovery(Database):
             )
             with self._begin() as connection:
                 rows = connection.execute(query).mappings().all()
+                joined = _joined(connection, [row[jobs.c.job_id] for row in rows])
             for row in rows:
                 record = _readable(row)
                 if record is not None:
-                    yield record
+                    yield replace(record, joined_by=tuple(joined[record.job_id]))
             if len(rows) < _PAGE:
                 return
             last = (rows[-1][jobs.c.created_at], rows[-1][jobs.c.job_id])
+
+
+def _joined(connection: Connection, job_ids: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    query = sa.select(joins).where(joins.c.job_id.in_(job_ids)).order_by(joins.c.refresh_id)
+    for job_id, refresh_id in connection.execute(query):
+        found[job_id].append(refresh_id)
+    return found
 
 
 def _readable(row: Any) -> JobRecord | None:

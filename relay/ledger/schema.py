@@ -139,6 +139,14 @@ jobs = Table(
     Index("ix_jobs_owed", "created_at", "job_id", sqlite_where=OWED, postgresql_where=OWED),
 )
 
+# Which refreshes a job serves besides its own.
+joins = Table(
+    "joins",
+    metadata,
+    Column("job_id", String(36), primary_key=True),
+    Column("refresh_id", _ID, primary_key=True),
+)
+
 # One row: which life of Redis the books go on with. Events of another one are not booked.
 redis_life = Table(
     "redis_life",

@@ -126,6 +126,7 @@ class Refill:
                 request.refresh_id or "",
                 f"{record.created_at:.6f}",
                 f"{record.created_at + request.expires_in:.6f}",
+                ",".join(record.joined_by),
             ]
         restored = self._scripts.run("restore", arguments)
         if restored is None:
@@ -168,7 +169,9 @@ class Refill:
                         "result_device": record.device_id or "",
                         "holder": "",
                         "deliveries": 0,
-                        "refreshes": request.refresh_id or "",
+                        "refreshes": ",".join(
+                            filter(None, (request.refresh_id, *record.joined_by))
+                        ),
                     },
                 )
                 since = record.checked_at or record.created_at

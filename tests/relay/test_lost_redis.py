@@ -20,6 +20,8 @@ from relay.queue.errors import QuotaExceeded
 from relay.queue.refill import Overtaken
 from relay.queue.terms import Limits
 from relay.recorder import Recorder
+from wire.models import WritebackReport
+from wire.vocab import Writeback
 
 QUOTA = 10
 SECONDS = 60
@@ -262,6 +264,42 @@ def test_a_row_that_nobody_can_read_keeps_no_other_from_waiting_and_counts(
 
     assert waiting(redis) == sorted([ids[0], ids[2]])
     assert fill_up("new") == QUOTA - 3
+
+
+def test_a_refresh_whose_rows_joined_anothers_jobs_is_counted_to_its_end(
+    world, redis, ledger, new_link, open_again
+) -> None:
+    first, second = "rf_1795200000_aaaaaaaa", "rf_1795200000_bbbbbbbb"
+
+    def write(job_id: str) -> None:
+        word = WritebackReport(job_id=job_id, writeback=Writeback.WRITTEN)
+        world.broker.note_writebacks(world.caller(device="dev_1"), [word])
+
+    def settle() -> None:
+        for lease in world.lease(max=1):
+            if lease.kind == "link":
+                world.report(lease)
+            write(lease.job_id)
+
+    world.admit(*(new_link(f"r_{n}", refresh_id=first) for n in range(4)))
+    joined = world.admit(*(new_link(f"r_{n}", refresh_id=second) for n in range(5))).jobs
+    settle()
+    world.report(world.lease(max=1)[0])  # its row is not written yet
+    before_it = [world.broker.progress("acct_a", refresh) for refresh in (first, second)]
+    Recorder(world.broker, ledger).drain()
+    redis.flushall()
+
+    open_again(Clock(world.broker, ledger))
+
+    assert [job.disposition for job in joined] == ["coalesced"] * 4 + ["created"]
+    assert [world.broker.progress("acct_a", each) for each in (first, second)] == before_it
+    assert world.redis.hget(f"rq:job:{joined[2].job_id}", "lr_followers") == b"1"
+    for _ in range(4):
+        settle()
+    for refresh, rows in ((first, 4), (second, 5)):
+        progress = world.broker.progress("acct_a", refresh)
+        assert (progress.state, progress.submitted, progress.finished) == ("done", rows, rows)
+        assert progress.by_writeback == {Writeback.WRITTEN: rows}
 
 
 def test_midnight_in_the_middle_of_a_rebuild_counts_no_day_twice(

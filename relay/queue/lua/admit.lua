@@ -65,7 +65,7 @@ end
 
 local shared = cjson.decode(ARGV[2])
 local now = stamp(NOW)
-local answer, admitted, per_queue, claimed = {}, {}, {}, {}
+local answer, admitted, joined, per_queue, claimed = {}, {}, {}, {}, {}
 for i = 1, head.count do
   local at = 2 + (i - 1) * STEP
   local job, step = head.jobs[i], plan[i]
@@ -80,7 +80,10 @@ for i = 1, head.count do
     call('HINCRBY', job_key(id), 'lr_followers', 1)
     call('RPUSH', 'linkrow:followers:' .. id, job.refresh .. '\n' .. ARGV[at + 6])
     status = call('HGET', job_key(id), 'lr_status')
-    if not known then count(head.account_id, job.refresh, 'submitted', 1) end
+    if not known and job.refresh ~= '' then
+      count(head.account_id, job.refresh, 'submitted', 1)
+      joined[#joined + 1] = '["' .. id .. '","' .. job.refresh .. '"]'
+    end
   elseif disposition == 'replayed' then
     status = step[3] or call('HGET', job_key(id), 'lr_status') or 'queued'
   else
@@ -125,6 +128,10 @@ if created > 0 then
     'key_id', head.key_id, 'device_id', head.device_id, 'timestamp', head.timestamp,
     'nonce', head.nonce, 'body_sha256', head.body_sha256, 'at', now,
     'jobs', '[' .. table.concat(admitted, ',') .. ']')
+end
+if #joined > 0 then
+  call('XADD', 'linkrow:outcomes', '*', 'type', 'joined', 'account_id', head.account_id,
+    'at', now, 'joins', '[' .. table.concat(joined, ',') .. ']')
 end
 local text = '[' .. table.concat(answer, ',') .. ']'
 if head.idempotency ~= '' then
