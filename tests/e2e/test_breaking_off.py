@@ -5,8 +5,9 @@ The bound: what the agent had in hand at the break (leased, not resolved) may be
 
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,39 @@ def test_a_relay_that_takes_fewer_jobs_than_one_request_holds_gets_them_all(
     peaks = {each["process"]: each["peak_mb"] for each in said["memory"]}
     assert peaks.keys() >= {"run", "agent", "relay serve", "relay recorder", "redis"}
     assert all(10 < peak < 500 for kind, peak in peaks.items() if kind != "redis")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at pipes in /proc")
+def test_a_second_ctrl_c_does_not_wait_for_what_is_in_hand_and_costs_no_row(
+    linkrow, site, home: Path, table, eventually, running
+) -> None:
+    table.fill([f"{site.url}/slow/{n}" for n in range(30)])
+    run = linkrow.start("run", table.path, *RUN)
+    site.wait_for("/slow/", 1)
+
+    run.send_signal(signal.SIGINT)
+    # The agent has five seconds for links in hand, and these never answer. Its standard input is
+    # closed before it is waited for.
+    (agent,) = running(home, "agent.cli")
+    eventually(lambda: not _is_writing_to(run.pid, agent.pid), what="the agent is told to stop")
+    run.send_signal(signal.SIGINT)
+    output, errors = run.communicate(timeout=60)
+
+    assert run.returncode == 1
+    assert output == ""
+    assert errors.strip() == "Aborted!"
+    site.gate.set()
+    eventually(lambda: not running(home), what="every process ends by itself")
+    done = linkrow("run", table.path, *RUN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert table.column("conclusion") == ["valid"] * 30
+
+
+def _is_writing_to(run: int, agent: int) -> bool:
+    """Whether *run* still holds the other end of *agent*'s standard input."""
+    pipe = Path(f"/proc/{agent}/fd/0").readlink()
+    held = set()
+    for each in Path(f"/proc/{run}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed while we look
+            held.add(each.readlink())
+    return pipe in held
