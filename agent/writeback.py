@@ -16,7 +16,7 @@ from typing import Self
 
 from agent.findings import Accepted
 from agent.spool import Settled
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, DiskFull
 from connector.results import as_of, change_for
 from connector.source import Change, Source, Written
 from wire.models import WritebackReport
@@ -119,7 +119,8 @@ class SourceWriter(threading.Thread):
     """The one writer of one source: a thread that takes results and says what became of them.
 
     *on_settled* is called with every word on a row, from this thread. *is_quiet* says whether
-    nothing else is on its way, so that waiting for more would be in vain.
+    nothing else is on its way, so that waiting for more would be in vain. *on_trouble* is called
+    once for each kind of trouble until a rewrite works again.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class SourceWriter(threading.Thread):
         on_settled: Callable[[Sequence[Settled], Sequence[Owed]], None],
         is_quiet: Callable[[], bool],
         on_crash: Callable[[Exception], None],
+        on_trouble: Callable[[Exception], None] = lambda error: None,
         pace: Pace = Pace(),
         max_age: timedelta = DEFAULT_MAX_AGE,
         clock: Callable[[], float] = time.monotonic,
@@ -139,6 +141,7 @@ class SourceWriter(threading.Thread):
         self._on_settled = on_settled
         self._is_quiet = is_quiet
         self._on_crash = on_crash
+        self._on_trouble = on_trouble
         self._pace = pace
         self._max_age = max_age
         self._clock = clock
@@ -152,6 +155,7 @@ class SourceWriter(threading.Thread):
         self._failing_since = 0.0
         self._last_end = clock()
         self._last_took = 0.0
+        self._told: type[Exception] | None = None
         self.trouble = ""
 
     def put(self, accepted: Sequence[Accepted]) -> None:
@@ -232,6 +236,7 @@ class SourceWriter(threading.Thread):
             logger.info("%s can be written again", self._source.name)
         self._failures = 0
         self.trouble = ""
+        self._told = None
         self._last_took = self._clock() - began
         self._settle(batch, written)
 
@@ -248,7 +253,12 @@ class SourceWriter(threading.Thread):
         now = self._clock()
         if not self._failures:
             self._failing_since = now
-            logger.warning("%s cannot be written now: %s", self._source.name, error)
+        if type(error) is not self._told:
+            self._told = type(error)
+            # Only people can make room: they are told even where all else is kept quiet.
+            level = logging.ERROR if isinstance(error, DiskFull) else logging.WARNING
+            logger.log(level, "%s cannot be written now: %s", self._source.name, error)
+            self._on_trouble(error)
         self._failures += 1
         self.trouble = str(error)
         is_hopeless = getattr(error, "permanent", False)

@@ -10,6 +10,7 @@ from agent.findings import Accepted
 from agent.keeping import Keeping
 from agent.spool import Settled
 from agent.writeback import Owed, SourceWriter
+from connector.errors import DiskFull
 
 
 class Writing:
@@ -40,6 +41,7 @@ class Writing:
                 on_settled=self._settled,
                 is_quiet=is_quiet,
                 on_crash=course.crash,
+                on_trouble=self._in_trouble,
                 pace=duty.pace,
                 max_age=duty.max_age,
             )
@@ -103,6 +105,10 @@ class Writing:
     def __len__(self) -> int:
         """How many results wait for their rows."""
         return sum(map(len, self._writers.values()))
+
+    def _in_trouble(self, error: Exception) -> None:
+        if isinstance(error, DiskFull):
+            self._events.say("disk_full", detail=str(error))
 
     def _settled(self, settled: Sequence[Settled], owed: Sequence[Owed]) -> None:
         self._keeping.settle(settled)

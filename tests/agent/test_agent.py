@@ -3,6 +3,9 @@
 The same promises against a real relay, Redis and resolver: tests/agent/test_agent_relay.py.
 """
 
+import io
+import json
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +16,12 @@ import pytest
 
 from agent.agent import Agent
 from agent.duty import Duty
+from agent.events import Events
 from agent.findings import Accepted, Finding
 from agent.resolver import Resolved, Task
 from agent.spool import Settled, Spool
 from agent.writeback import Pace
-from connector.errors import ConnectorError, Locked
+from connector.errors import ConnectorError, DiskFull, Locked
 from connector.relay_errors import Refused, RelayError, Unreachable
 from connector.source import Change, Written
 from wire import models
@@ -241,6 +245,7 @@ class World:
     name = "links.csv"
 
     def write(self, changes: Sequence[Change]) -> list[Written]:
+        self.note("try")
         if self.write_error:
             raise self.write_error
         self.changes += changes
@@ -263,12 +268,14 @@ class Running:
             "pace": Pace(first_pause=0.001, longest_pause=0.005),
         }
         until_empty = settings.pop("until_empty", False)
+        self._said = io.StringIO()
         self.agent = Agent(
             Duty(**(duty | settings)),
             relay=world,
             spool=self.spool,
             walker=lambda: world,
             stop=world.stop,
+            events=Events(self._said),
             clock=lambda: world.now,
             chance=lambda: 0.0,
         )
@@ -283,6 +290,10 @@ class Running:
             self.left = self.agent.run(until_empty=until_empty)
         except Exception as error:  # noqa: BLE001 - looked at by the test
             self.error = error
+
+    @property
+    def events(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self._said.getvalue().splitlines()]
 
     def end(self) -> int | None:
         self.world.stop.set()
@@ -523,6 +534,26 @@ def test_a_full_disk_stops_leasing_loses_nothing_and_passes(world, start):
     world.now += 3
     world.wait_for("confirm 1 written", "confirm 2 written")
     assert running.end() == 0
+
+
+def test_a_full_disk_for_the_file_is_said_once_even_where_all_else_is_quiet(world, start, caplog):
+    caplog.set_level(logging.ERROR)
+    world.write_error = Locked(Path("links.csv"))
+    world.queue.append(lease(1))
+    running = start()
+    world.wait_for("try")
+    assert caplog.messages == []  # it is said, but not that loud
+
+    world.write_error = DiskFull(Path("links.csv"))
+    tries = world.log.count("try")
+    world.wait_until(lambda: world.log.count("try") > tries + 3)
+    world.write_error = None
+    world.wait_for("confirm 1 written")
+
+    assert running.end() == 0
+    told = "there is no room to write links.csv; it is unchanged"
+    assert caplog.messages == [f"links.csv cannot be written now: {told}"]
+    assert running.events.count({"event": "disk_full", "detail": told}) == 1
 
 
 def test_stopping_finishes_what_lands_in_time_and_gives_back_the_rest(world, start):

@@ -166,9 +166,14 @@ def test_a_full_disk_for_the_file_leaves_it_whole_and_is_waited_for(
     eventually(
         lambda: all(relay.job(job).status == "done" for job in slow.jobs), what="all are resolved"
     )
+    eventually(lambda: bool(agent.said("disk_full")), what="the agent says so")
     stopped = agent.end()
 
-    assert stopped == 3  # unfinished, and it says so
+    assert stopped == 3  # unfinished
+    (told,) = agent.said("disk_full")
+    assert told["detail"] == f"there is no room to write {slow.path}; it is unchanged"
+    (line,) = [line for line in agent.log.splitlines() if "no room" in line]  # once, though --quiet
+    assert line.startswith("linkrow-agent: links.csv cannot be written now")
     assert slow.path.read_bytes() == before
     assert sorted(each.name for each in disk.folder.iterdir() if each.suffix == ".tmp") == []
     again = start(slow)
