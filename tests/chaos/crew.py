@@ -4,14 +4,11 @@ What we kill is started again as its own supervisor would; what ends by itself i
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -19,42 +16,14 @@ import psutil
 import redis as redis_py
 
 from connector.locks import try_lock
-from relay.ledger.ledger import Ledger
-from relay.provision import DEVICE_SCOPES
-from relay.secret_box import SecretBox, load_master_key
 from tests.chaos.history import History
-from tests.chaos.plan import LEASE_SECONDS, PARTS, Worker
+from tests.chaos.plan import PARTS, Worker
+from tests.processes import ROOT, environ_of, short_terms, wait_until
 from wire.signing import Credentials
-from wire.vocab import KeyKind
 
-ROOT = Path(__file__).parents[2]
 _PATIENCE_SECONDS = 110.0
 _AGAIN_SECONDS = 1.0
-
-
-def environ_of(home: Path) -> dict[str, str]:
-    """Short leases, and nothing of whoever starts us."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("LINKROW_") and "proxy" not in name.lower()
-    }
-    return kept | {
-        "LINKROW_HOME": str(home),
-        "TMPDIR": str(home),
-        "LINKROW_LEASE_SECONDS": str(LEASE_SECONDS),
-        "LINKROW_OBLIGATION_SECONDS": "3",
-        "LINKROW_RETRY_DELAYS": "0.2,0.4",
-    }
-
-
-def wait_until(condition: Callable[[], bool], *, what: str) -> None:
-    """Raises TimeoutError when it does not come about."""
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > until:
-            raise TimeoutError(what)
-        time.sleep(0.02)
+TERMS = short_terms() | {"LINKROW_RETRY_DELAYS": "0.2,0.4"}
 
 
 class Website:
@@ -80,7 +49,7 @@ class Relay:
 
     def __init__(self, home: Path, *, history: History) -> None:
         self.data = home / "relay"
-        self._environ = environ_of(home)
+        self._environ = environ_of(home, **TERMS)
         self._history = history
         self._users = home / "users.lock"
         self._held = ExitStack()
@@ -101,7 +70,9 @@ class Relay:
         self._is_ours_to_end = False
         self._redis_pid = 0
         self._process = self._start()
-        wait_until((self.data / "relay.json").exists, what="the relay is up")
+        wait_until(
+            (self.data / "relay.json").exists, what="the relay is up", seconds=_PATIENCE_SECONDS
+        )
         self.url = str(json.loads((self.data / "relay.json").read_text())["url"])
         self._bind = self.url.rpartition("/")[2]
 
@@ -168,24 +139,6 @@ class Relay:
             return found.children() if part == "worker" else [found]
         except (psutil.Error, ValueError):
             return []
-
-    def device(self, name: str) -> Credentials:
-        """The key of one more desktop."""
-        ledger = Ledger.open(f"sqlite:///{self.data / 'ledger.sqlite3'}")
-        try:
-            account = ledger.first_account()
-            assert account
-            made = ledger.add_key(
-                account,
-                kind=KeyKind.DEVICE,
-                scopes=DEVICE_SCOPES,
-                name=name,
-                box=SecretBox(load_master_key(None, self.data / "master.key")),
-                now=datetime.now(UTC),
-            )
-        finally:
-            ledger.close()
-        return Credentials(key_id=made.key_id, secret=made.secret)
 
     def stop(self) -> None:
         """In good order, so that the books are written up."""

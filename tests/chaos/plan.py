@@ -6,8 +6,7 @@ from enum import StrEnum
 from random import Random
 from typing import Final
 
-LEASE_SECONDS: Final = 3
-"""The shortest a relay can be told; a stop of a holder is longer."""
+from tests.processes import LEASE_SECONDS
 
 
 class Deed(StrEnum):

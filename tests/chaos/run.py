@@ -22,11 +22,12 @@ from relay.events import STREAM
 from tests.chaos import checker, history, redis_log
 from tests.chaos.callers import Callers, Standing
 from tests.chaos.checker import Violation
-from tests.chaos.crew import Agent, Crew, Relay, Website, environ_of
+from tests.chaos.crew import TERMS, Agent, Crew, Relay, Website
 from tests.chaos.history import Event, History
 from tests.chaos.network import Way, address_of
 from tests.chaos.plan import Act, Deed, Plan
 from tests.chaos.tables import Table
+from tests.processes import add_device, environ_of
 
 _TICK: Final = 0.02
 _BETWEEN_ACTS: Final = 0.25
@@ -135,10 +136,10 @@ class _Course:
             agent = Agent(
                 worker,
                 relay=self._way(worker.name, relay, stack).url,
-                key=relay.device(worker.name),
+                key=add_device(relay.data, worker.name),
                 folder=folder,
                 file=(table.path, table.source_id) if table else None,
-                environ=environ_of(home),
+                environ=environ_of(home, **TERMS),
                 history=self._history,
             )
             stack.callback(agent.close)

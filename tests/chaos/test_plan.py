@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from tests.chaos.plan import LEASE_SECONDS, PARTS, Deed, Fault, fate_of, plan_of
+from tests.chaos.plan import PARTS, Deed, Fault, fate_of, plan_of
+from tests.processes import LEASE_SECONDS
 
 
 def test_a_seed_is_always_the_same_plan() -> None:

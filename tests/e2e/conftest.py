@@ -2,94 +2,19 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 512
-    site: "Site"
-
-    def server_bind(self) -> None:
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().server_bind()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def do_GET(self) -> None:
-        site = self.server.site
-        with site.changed:
-            site.seen[self.path] += 1
-            site.changed.notify_all()
-        if self.path.startswith("/slow/"):
-            site.gate.wait(60)
-        if self.path.startswith(("/slow/", "/fast/")):
-            self.answer(302, location=f"/page{self.path}")
-        elif self.path.startswith("/page/"):
-            self.answer(200)
-        else:
-            self.answer(404)
-
-    def answer(self, status: int, *, location: str = "") -> None:
-        try:
-            self.send_response(status)
-            if location:
-                self.send_header("Location", location)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-        except OSError:
-            self.close_connection = True  # the agent was killed while it waited
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
-
-
-class Site:
-    """/fast/N and /slow/N redirect to /page/…; slow ones only once the gate is open."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.seen: Counter[str] = Counter()
-        self.changed = threading.Condition()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.site = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def wait_for(self, prefix: str, count: int, *, seconds: float = 60) -> None:
-        """Until *count* different paths under *prefix* were asked for."""
-        with self.changed:
-            reached = self.changed.wait_for(
-                lambda: sum(path.startswith(prefix) for path in self.seen) >= count, seconds
-            )
-        assert reached, f"only {dict(self.seen)}"
-
-    def close(self) -> None:
-        self.gate.set()
-        self._server.shutdown()
-        self._server.server_close()
+from tests.processes import ROOT, Site, environ_of, wait_until
 
 
 @pytest.fixture
@@ -146,25 +71,7 @@ def running() -> Callable[[Path, str], list[psutil.Process]]:
 @pytest.fixture
 def eventually() -> Callable[..., None]:
     """Wait for something that other processes bring about."""
-
-    def wait(condition: Callable[[], bool], *, seconds: float = 40, what: str = "") -> None:
-        until = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < until, f"did not come about: {what}"
-            time.sleep(0.05)
-
-    return wait
-
-
-def environ_of(home: Path) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("LINKROW_") and "proxy" not in name.lower()
-    }
-    # TMPDIR: what a killed relay leaves in the temporary folder goes with the test.
-    own = {"LINKROW_HOME": str(home), "TMPDIR": str(home), "LINKROW_RETRY_DELAYS": "0.2,0.4"}
-    return kept | own
+    return wait_until
 
 
 class Linkrow:
@@ -172,7 +79,7 @@ class Linkrow:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.environ = environ_of(home)
+        self.environ = environ_of(home, LINKROW_RETRY_DELAYS="0.2,0.4")
         self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: object, **environ: str) -> "subprocess.CompletedProcess[str]":
