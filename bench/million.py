@@ -30,7 +30,7 @@ import redis as redis_py
 
 from bench.farm import Farm, NoNginx
 from bench.frame import ROOT
-from connector.footprint import kind_of
+from connector.running.footprint import kind_of
 
 OK, FAILED, NO_NGINX = 0, 1, 3
 SAY_SECONDS = 30.0

@@ -17,14 +17,14 @@ import click
 from rich.console import Console
 
 from connector import demo as demo_module
-from connector.course import Screen
 from connector.errors import ConnectorError, RelayNotStarted
 from connector.home import home_of
-from connector.options import Options
 from connector.relay_errors import RelayError
-from connector.run import run as run_file
-from connector.screen import Bar, as_json, show
-from connector.summary import Exit
+from connector.running.course import Screen
+from connector.running.options import Options
+from connector.running.run import run as run_file
+from connector.running.screen import Bar, as_json, show
+from connector.running.summary import Exit
 from wire.vocab import ROW_COLUMNS, TOOL_COLUMNS
 
 _AGE = re.compile(r"(\d{1,6})\s*([smhd])", re.ASCII)

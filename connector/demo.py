@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from connector.course import Screen
 from connector.demo_site import LINKS, DemoLink, DemoSite
 from connector.errors import AlreadyRunning
 from connector.locks import try_lock
-from connector.options import Options
-from connector.run import run
-from connector.screen import styled
-from connector.summary import Summary
+from connector.running.course import Screen
+from connector.running.options import Options
+from connector.running.run import run
+from connector.running.screen import styled
+from connector.running.summary import Summary
 from wire.vocab import Conclusion
 
 _WIDE = 100  # columns of a terminal that holds the offer's name too

@@ -133,7 +133,7 @@ def test_connector_itself_imports_nothing() -> None:
     [
         ("wire", {"connector", "relay", "agent", "requests", "flask"}),
         ("connector.tables", {"relay", "agent", "wire", "requests", "flask", "gspread"}),
-        ("connector.run", {"relay", "agent", "flask", "rq", "redis", "gspread", "pycurl"}),
+        ("connector.running.run", {"relay", "agent", "flask", "rq", "redis", "gspread", "pycurl"}),
         ("relay.app", {"agent", "connector.csv_file", "gspread", "pycurl", "requests"}),
         ("agent.agent", {"relay", "flask", "rq", "redis", "sqlalchemy", "gspread"}),
     ],

@@ -91,7 +91,8 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
 sys.path.insert(0, {str(tmp_path)!r})
-import agent.agent, agent.resolver, agent.cli, connector.run, connector.cli, connector.csv_file
+import agent.agent, agent.resolver, agent.cli
+import connector.cli, connector.csv_file, connector.running.run
 assert agent.__file__.startswith({str(tmp_path)!r}), agent.__file__
 from connector.demo import template
 assert b"tracking_url" in template()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from connector.estimate import Estimate, Recent, Sample, estimate, spoken
+from connector.running.estimate import Estimate, Recent, Sample, estimate, spoken
 
 
 def said(done_at: Callable[[float], int], *, total: int, until: float) -> Iterator[Estimate]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.footprint import Footprint, kind_of, own_peak
+from connector.running.footprint import Footprint, kind_of, own_peak
 
 
 class Proc:

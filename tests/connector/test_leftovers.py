@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from connector import leftovers
-from connector.leftovers import BUSY_SECONDS, Note, finish
+from connector.running import leftovers
+from connector.running.leftovers import BUSY_SECONDS, Note, finish
 
 DONE, UNFINISHED, REFUSED, BUSY = 0, 3, 4, 5
 

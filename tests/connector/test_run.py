@@ -9,8 +9,8 @@ import pytest
 
 from connector.locks import try_lock
 from connector.relay_errors import Refused
-from connector.screen import WORDS
-from connector.summary import Exit, Summary, percentile
+from connector.running.screen import WORDS
+from connector.running.summary import Exit, Summary, percentile
 from wire.vocab import Conclusion, Writeback
 
 

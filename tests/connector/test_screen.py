@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from connector.estimate import Estimate
-from connector.footprint import Peak
-from connector.screen import Bar, as_json, counted, show
-from connector.summary import Summary
+from connector.running.estimate import Estimate
+from connector.running.footprint import Peak
+from connector.running.screen import Bar, as_json, counted, show
+from connector.running.summary import Summary
 from wire.vocab import Conclusion, Writeback
 
 SUMMARY = Summary(

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from connector.own_agent import OwnAgent
+from connector.running.own_agent import OwnAgent
 
 BUSY_SECONDS: Final = 120.0
 _AGENT_IS_BUSY: Final = 5  # linkrow-agent's exit code: another one still works here

@@ -7,8 +7,8 @@ from connector.csv_file import CsvFile
 from connector.intake import Tally, Terms
 from connector.patience import ONCE
 from connector.relay_errors import Refused, RelayError
-from connector.relay_link import RelayLink
-from connector.window import Window
+from connector.running.relay_link import RelayLink
+from connector.running.window import Window
 from wire.models import JobRequest
 
 _STEP_SECONDS = 0.05

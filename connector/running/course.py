@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from connector.csv_file import CsvFile
-from connector.estimate import Estimate, Recent, estimate
-from connector.footprint import Footprint, Peak, own_peak
 from connector.intake import Tally, Terms
-from connector.own_agent import NotWritten, OwnAgent
 from connector.relay_errors import RelayError
-from connector.relay_link import RelayLink
-from connector.submitter import Submitter
-from connector.summary import Summary, percentile
+from connector.running.estimate import Estimate, Recent, estimate
+from connector.running.footprint import Footprint, Peak, own_peak
+from connector.running.own_agent import NotWritten, OwnAgent
+from connector.running.relay_link import RelayLink
+from connector.running.submitter import Submitter
+from connector.running.summary import Summary, percentile
 from wire.models import RefreshProgress
 from wire.vocab import Writeback
 

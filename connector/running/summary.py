@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from connector.footprint import Peak
-from connector.own_agent import NotWritten
 from connector.relay_errors import RelayError
+from connector.running.footprint import Peak
+from connector.running.own_agent import NotWritten
 from wire.vocab import Conclusion, Writeback
 
 _UNFINISHED = frozenset({Conclusion.CANCELED, Conclusion.SUPERSEDED, Conclusion.JOB_EXPIRED})

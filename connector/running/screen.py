@@ -16,8 +16,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from connector.estimate import Estimate, spoken
-from connector.summary import Exit, Summary
+from connector.running.estimate import Estimate, spoken
+from connector.running.summary import Exit, Summary
 from wire.vocab import STATUS_OF, CheckStatus, Conclusion, Writeback, check_status
 
 WORDS: Final[Mapping[Conclusion, str]] = {

@@ -9,18 +9,19 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from connector import intake, leftovers
-from connector.course import Course, Screen
+from connector import intake
 from connector.csv_file import CsvFile
 from connector.errors import AlreadyRunning, UnsupportedFile
 from connector.intake import Terms
-from connector.leftovers import Note
 from connector.locks import try_lock
-from connector.options import Options
-from connector.own_agent import Errand, OwnAgent
 from connector.registry import Registry
-from connector.relay_link import RelayLink
-from connector.summary import Summary
+from connector.running import leftovers
+from connector.running.course import Course, Screen
+from connector.running.leftovers import Note
+from connector.running.options import Options
+from connector.running.own_agent import Errand, OwnAgent
+from connector.running.relay_link import RelayLink
+from connector.running.summary import Summary
 from wire import ids
 
 

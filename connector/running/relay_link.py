@@ -7,10 +7,10 @@ from typing import Self
 
 from connector import device_key
 from connector.errors import RelayNotStarted
-from connector.options import Options
-from connector.own_relay import OwnRelay, saved_credentials
 from connector.relay_client import RelayClient
 from connector.relay_errors import RelayError
+from connector.running.options import Options
+from connector.running.own_relay import OwnRelay, saved_credentials
 from wire.signing import Credentials
 
 
