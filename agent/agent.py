@@ -184,13 +184,14 @@ class Agent:
     # What is in hand, for whoever takes more (``leasing.Work``).
 
     def room(self) -> int:
-        """How many more links may be in hand. None while the disk or a locked file says wait.
+        """How many more links may be in hand. None while the disk, the relay or a file says wait.
 
         Half a share is waited for, so that leases come in batches and not one by one.
         """
         duty = self._duty
-        unwritten, waiting = len(self._writing), self._courier.reports_left()
-        if self._keeping.is_disk_full or max(unwritten, waiting) > duty.unwritten:
+        if self._keeping.is_disk_full:
+            return 0
+        if self._courier.reports_left() > duty.unreported or len(self._writing) > duty.unwritten:
             return 0
         walking = self._holdings.walking
         room = duty.in_flight + duty.ahead - walking

@@ -14,15 +14,17 @@ class Duty:
     """The *sources* (by id) whose rows are served, and jobs without one if *sourceless*.
 
     *in_flight* links are walked at once and *ahead* more are in hand, so that walking never waits
-    for a lease call. *unwritten* results may wait for their rows before no more work is taken. At
-    the end, links in hand have *finish_seconds* to land before they are given back, and all of it
-    is over after *drain_seconds*.
+    for a lease call. While more than *unreported* results (six kilobytes each) wait for the relay,
+    or *unwritten* ones (one kilobyte each) for their rows, no more work is taken. At the end, links
+    in hand have *finish_seconds* to land before they are given back, and all of it is over after
+    *drain_seconds*.
     """
 
     sources: Mapping[str, Source] = field(default_factory=dict)
     sourceless: bool = True
     in_flight: int = 256
     ahead: int = 128
+    unreported: int = 5_000
     unwritten: int = 100_000
     poll_seconds: int = 25
     finish_seconds: float = 5.0

@@ -644,6 +644,25 @@ def test_no_more_is_leased_than_can_be_walked_soon(world, start):
     assert len([text for text in world.log if text.startswith("release ")]) >= 12
 
 
+@pytest.mark.parametrize("limit", ["unreported", "unwritten"])
+def test_no_more_is_leased_while_too_many_results_wait(world, start, limit: str):
+    world.is_deaf_to_results = limit == "unreported"
+    world.write_error = Locked(Path("links.csv")) if limit == "unwritten" else None
+    world.queue.extend(lease(number) for number in range(1, 91))
+
+    running = start(in_flight=8, ahead=4, unreported=20, unwritten=20)
+    world.wait_until(lambda: len(world.queue) <= 90 - 20)
+    polls = world.polls
+    world.wait_until(lambda: world.polls > polls + 20)
+
+    assert len(world.queue) >= 90 - (20 + 20 + 2 * (8 + 4))
+    world.is_deaf_to_results, world.write_error = False, None
+    world.now += 60  # the courier's pause is over
+    world.wait_until(lambda: not world.queue)
+    world.wait_for(*(f"confirm {number} written" for number in range(1, 91)))
+    assert running.end() == 0
+
+
 def test_a_result_the_relay_will_never_take_does_not_block_the_others(world, start, monkeypatch):
     hear = world.results
 
