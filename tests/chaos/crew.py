@@ -4,6 +4,7 @@ What we kill is started again as its own supervisor would; what ends by itself i
 """
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,7 +68,7 @@ class Relay:
         self._bind = "127.0.0.1:0"
         self._log: IO[bytes] = (home / "up.log").open("ab")
         self._started = 0.0
-        self._is_ours_to_end = False
+        self._was_ready = False
         self._redis_pid = 0
         self._process = self._start()
         wait_until(
@@ -78,7 +79,7 @@ class Relay:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         self._started = time.monotonic()
-        self._is_ours_to_end = False
+        self._was_ready = False
         return subprocess.Popen(
             [
                 *(sys.executable, "-m", "relay.entry", "up", "--bind", self._bind),
@@ -94,17 +95,20 @@ class Relay:
     def tend(self) -> None:
         """Start it again when it was killed, and keep its append-only file whole."""
         if self._process.poll() is not None:
-            # Until the service of the one before has let go of the port, it ends with 2.
-            if self._process.returncode not in (2, -signal.SIGKILL):
+            # While it starts it may end by itself: with 2 until the service of the one before has
+            # let go of the port, with 4 when its Redis is killed under it. Then it is begun again.
+            may_end = (-signal.SIGKILL,) if self._was_ready else (-signal.SIGKILL, 2, 4)
+            if self._process.returncode not in may_end:
                 self._history.say("fell", party="up", code=self._process.returncode)
             if time.monotonic() - self._started > _AGAIN_SECONDS:
                 self._process = self._start()
             return
+        self._was_ready = self._was_ready or self._pid_in("relay.json") == self._process.pid
         self._keep_the_log()
 
     def _keep_the_log(self) -> None:
         """A rewritten append-only file would forget what was on the stream (redis_log.py)."""
-        pid = self._redis_id()
+        pid = self._pid_in("redis.json")
         if pid and pid != self._redis_pid:
             with suppress(redis_py.exceptions.RedisError, OSError, ValueError):
                 with self.redis() as client:
@@ -116,9 +120,9 @@ class Relay:
         where = json.loads((self.data / "redis.json").read_text())
         return redis_py.Redis(unix_socket_path=where["socket"])
 
-    def _redis_id(self) -> int:
+    def _pid_in(self, note: str) -> int:
         try:
-            return int(json.loads((self.data / "redis.json").read_text())["pid"])
+            return int(json.loads((self.data / note).read_text())["pid"])
         except (OSError, ValueError):
             return 0
 
@@ -129,7 +133,7 @@ class Relay:
             if part == "up":
                 return [up]
             if part == "redis":
-                return [psutil.Process(self._redis_id())]
+                return [psutil.Process(self._pid_in("redis.json"))]
             word = "serve" if part == "worker" else part
             (found, *_) = [
                 child
@@ -211,6 +215,12 @@ class Agent:
         lines = (self.folder / "log").read_text("utf-8", "replace").splitlines()
         return " ".join(lines[-2:])[-400:]
 
+    def lose(self) -> None:
+        """The machine is gone with all that was on its disk; a new one takes its place."""
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder / "agent", ignore_errors=True)
+
     def processes(self) -> list[psutil.Process]:
         try:
             return [psutil.Process(self.process.pid)]
@@ -256,6 +266,11 @@ class Crew:
     def kill(self, name: str) -> int:
         """kill -9. How many there were."""
         return sum(_signal(process, signal.SIGKILL) for process in self.find(name))
+
+    def lose(self, name: str) -> int:
+        """kill -9, and what was on the disk is gone. How many there were: one."""
+        next(agent for agent in self.agents if agent.name == name).lose()
+        return 1
 
     def stop(self, name: str, seconds: float) -> int:
         """SIGSTOP, and SIGCONT after *seconds*. How many there were."""

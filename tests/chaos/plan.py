@@ -14,6 +14,7 @@ class Deed(StrEnum):
 
     KILL = "kill"
     STOP = "stop"
+    LOSE = "lose"  # the machine, with all that was on its disk
     CUT = "cut"
     LOCK = "lock"  # somebody else writes in the ledger
     HOLD = "hold"  # the owner has a file to himself
@@ -103,6 +104,7 @@ Group = tuple[Step, ...]
 # the middle of its work: moments too short to be met by chance.
 _UNHEARD: Final[Group] = ((Deed.CUT, "agent"), (Deed.KILL, "agent"))
 _OWING: Final[Group] = ((Deed.HOLD, "table"), (Deed.KILL, "agent"))
+_GONE_OWING: Final[Group] = ((Deed.HOLD, "table"), (Deed.LOSE, "agent"))
 _ASLEEP_OWING: Final[Group] = ((Deed.HOLD, "table"), (Deed.STOP, "agent"))
 _BOOKING: Final[Group] = ((Deed.LOCK, "books"), (Deed.KILL, "recorder"))
 
@@ -110,6 +112,7 @@ _BOOKING: Final[Group] = ((Deed.LOCK, "books"), (Deed.KILL, "recorder"))
 _ALWAYS: Final[tuple[Group, ...]] = (
     _UNHEARD,
     _OWING,
+    _GONE_OWING,
     _ASLEEP_OWING,
     _BOOKING,
     *(((Deed.KILL, part),) for part in ("agent", *PARTS)),
@@ -128,6 +131,7 @@ _ALWAYS: Final[tuple[Group, ...]] = (
 _MORE: Final[tuple[tuple[int, Group], ...]] = (
     (6, _UNHEARD),
     (4, _OWING),
+    (3, _GONE_OWING),
     (6, _ASLEEP_OWING),
     (5, _BOOKING),
     (8, ((Deed.KILL, "agent"),)),

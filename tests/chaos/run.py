@@ -34,7 +34,14 @@ _BETWEEN_ACTS: Final = 0.25
 _STALL_SECONDS: Final = 3.0
 _TRIES: Final = 12
 _STILL_SECONDS: Final = 90.0
-_AT_PROCESSES: Final = ("kill", "stop", "cut", "lock", "hold")
+_NAMES: Final = {
+    Deed.KILL: "kills",
+    Deed.STOP: "stops",
+    Deed.LOSE: "machines lost",
+    Deed.CUT: "cuts",
+    Deed.LOCK: "locks",
+    Deed.HOLD: "holds",
+}
 _LOOSE_LINKS: Final = 10
 
 
@@ -83,7 +90,7 @@ def figures_of(events: list[Event]) -> dict[str, int]:
     for event in events:
         match event["ev"]:
             case "act" if event["count"]:
-                count[f"{event['deed']}s" if event["deed"] in _AT_PROCESSES else "deeds"] += 1
+                count[_NAMES.get(event["deed"], "deeds")] += 1
             case "fault":
                 count["faults"] += 1
             case "reported":
@@ -228,6 +235,8 @@ class _Course:
                 count = self._crew.kill(act.target)
             case Deed.STOP:
                 count = self._crew.stop(act.target, act.seconds)
+            case Deed.LOSE:
+                count = self._crew.lose(act.target)
             case Deed.CUT:
                 way = self._ways[act.target]
                 way.cut()

@@ -50,6 +50,7 @@ def test_every_plan_kills_agents_and_recorder_in_the_middle_of_their_work() -> N
         assert pairs == {
             (Deed.CUT, Deed.KILL, True),
             (Deed.HOLD, Deed.KILL, True),
+            (Deed.HOLD, Deed.LOSE, True),
             (Deed.HOLD, Deed.STOP, True),
             (Deed.LOCK, Deed.KILL, True),
         }
