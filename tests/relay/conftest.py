@@ -16,6 +16,7 @@ from rq.job import Job
 from relay.ledger.ledger import Ledger
 from relay.queue.broker import Broker
 from relay.queue.terms import Admission, Caller, Limits, QueueSettings
+from tests.relay.whole_relay import Up, processes
 from wire.models import (
     ErrorDetail,
     Held,
@@ -200,3 +201,29 @@ def kill_a_recorder(
 
     yield kill
     nursery.communicate()
+
+
+# A whole relay.
+
+
+@pytest.fixture
+def data(short_tmp: Path, tmp_path: Path) -> Iterator[Path]:
+    folder = short_tmp / tmp_path.name
+    yield folder
+    for process in processes(folder):
+        process.kill()
+
+
+@pytest.fixture
+def up(data: Path) -> Iterator[Callable[..., Up]]:
+    started: list[Up] = []
+
+    def start(*options: str, **environ: str) -> Up:
+        started.append(Up(data, *options, **environ))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.communicate()

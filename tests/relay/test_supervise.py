@@ -7,93 +7,16 @@ import signal
 import sqlite3
 import stat
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-import psutil
 import pytest
 
+from tests.relay.whole_relay import child, eventually, processes
+
 pytestmark = pytest.mark.processes
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def data(short_tmp: Path, tmp_path: Path) -> Iterator[Path]:
-    folder = short_tmp / tmp_path.name
-    yield folder
-    for process in processes(folder):
-        process.kill()
-
-
-def processes(data: Path) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.status() != psutil.STATUS_ZOMBIE and (
-                str(data) in " ".join(process.cmdline()) or process.cwd().startswith(str(data))
-            ):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 40) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-class Up:
-    """One relay under a test."""
-
-    def __init__(self, data: Path, *options: str, **environ: str) -> None:
-        self.data = data
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith("LINKROW_")
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "relay.entry", "up", "--data", str(data), "--bind",
-             "127.0.0.1:0", *options],
-            cwd=ROOT, env=kept | {"TMPDIR": str(data.parent)} | environ,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def wait_until_ready(self) -> str:
-        ready = self.data / "relay.json"
-        eventually(lambda: ready.exists() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.process.communicate()[1]
-        return str(json.loads(ready.read_text())["url"])
-
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=40)
-        return self.process.returncode, errors
-
-
-@pytest.fixture
-def up(data: Path) -> Iterator[Callable[..., Up]]:
-    started: list[Up] = []
-
-    def start(*options: str, **environ: str) -> Up:
-        started.append(Up(data, *options, **environ))
-        return started[-1]
-
-    yield start
-    for each in started:
-        if each.process.poll() is None:
-            each.process.kill()
-        each.process.communicate()
-
-
-def child(data: Path, word: str) -> psutil.Process:
-    return next(each for each in processes(data) if word in " ".join(each.cmdline()))
 
 
 def test_it_is_ready_when_it_says_so_and_leaves_nothing_when_it_stops(up, data: Path) -> None:
