@@ -152,7 +152,7 @@ def show(summary: Summary, console: Console) -> None:
         console.print(f"[red]the relay refused the rest[/]: {summary.refusal}")
     if summary.p50_ms is not None:
         console.print(
-            f"half of the links took {_took(summary.p50_ms)} at most, "
+            f"half of the links took {_took(summary.p50_ms)}, "
             f"95 % {_took(summary.p95_ms or 0)}; {summary.seconds:.1f} s in all"
         )
     console.print(Text.assemble("results are in ", (str(summary.file), "bold")))
@@ -164,7 +164,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def _took(milliseconds: int) -> str:
-    return f"{milliseconds:,} ms" if milliseconds else "less than 1 ms"
+    return f"up to {milliseconds:,} ms" if milliseconds else "under 1 ms"
 
 
 def as_json(summary: Summary) -> dict[str, object]:
