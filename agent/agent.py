@@ -133,17 +133,21 @@ class Agent:
 
     def _resume(self) -> None:
         """First what an earlier process left: report it, write it; then give back what it held."""
-        contents = self._spool.contents()
-        if contents.resolved or contents.accepted or contents.settled:
+        reports = rows = words = 0
+        for part in self._spool.parts():
+            self._courier.confirm(part.settled)
+            self._writing.put(part.accepted)
+            self._courier.report(part.resolved)
+            reports += len(part.resolved)
+            rows += len(part.accepted)
+            words += len(part.settled)
+        if reports or rows or words:
             logger.info(
-                "resuming: %d results to report, %d rows to write, %d to confirm",
-                len(contents.resolved),
-                len(contents.accepted),
-                len(contents.settled),
+                "resumed: %d results to report, %d rows to write, %d to confirm",
+                reports,
+                rows,
+                words,
             )
-        self._courier.confirm(contents.settled)
-        self._writing.put(contents.accepted)
-        self._courier.report(contents.resolved)
         course = self._course
         course.wait_until(lambda: not self._courier.reports_left())
         # Giving back also lets others write what we owe; a moment spares them that work. A file

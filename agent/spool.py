@@ -64,7 +64,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """Everything a spool holds, as an agent finds it when it starts."""
+    """What a spool holds, or a part of it, as an agent finds it when it starts."""
 
     resolved: tuple[Finding, ...]
     accepted: tuple[Accepted, ...]
@@ -178,11 +178,30 @@ class Spool:
 
     def contents(self) -> Contents:
         """All that is here. Raises SpoolUnusable when it cannot be read."""
+        parts = list(self.parts())
+        return Contents(
+            resolved=tuple(each for part in parts for each in part.resolved),
+            accepted=tuple(each for part in parts for each in part.accepted),
+            settled=tuple(each for part in parts for each in part.settled),
+        )
+
+    def parts(self, size: int = 1000) -> Iterator[Contents]:
+        """All that is here, *size* results at a time: it may be more than memory should hold.
+
+        What changes its state meanwhile comes once; what is added may not come. Raises
+        SpoolUnusable when it cannot be read.
+        """
+        job_id = lease_id = ""
+        while rows := self._rows(job_id, lease_id, size):
+            yield self._part(rows)
+            job_id, lease_id = rows[-1]["job_id"], rows[-1]["lease_id"]
+
+    def _part(self, rows: Sequence[sqlite3.Row]) -> Contents:
         resolved: list[Finding] = []
         accepted: list[Accepted] = []
         settled: list[Settled] = []
         try:
-            for row in self._rows():
+            for row in rows:
                 if row["state"] == "resolved":
                     resolved.append(_finding(row))
                 elif row["state"] == "accepted":
@@ -199,10 +218,15 @@ class Spool:
             (count,) = self._connection.execute("SELECT count(*) FROM results").fetchone()
         return int(count)
 
-    def _rows(self) -> list[sqlite3.Row]:
+    def _rows(self, job_id: str, lease_id: str, size: int) -> list[sqlite3.Row]:
+        """The next rows after the one with this key."""
         with self._lock:
             try:
-                cursor = self._connection.execute("SELECT * FROM results")
+                cursor = self._connection.execute(
+                    "SELECT * FROM results WHERE (job_id, lease_id) > (?, ?) "
+                    "ORDER BY job_id, lease_id LIMIT ?",
+                    (job_id, lease_id, size),
+                )
                 cursor.row_factory = sqlite3.Row
                 return cursor.fetchall()
             except sqlite3.DatabaseError as error:

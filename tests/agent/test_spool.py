@@ -115,6 +115,26 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert spool.contents().resolved == (finding(),)
 
 
+def test_what_it_holds_comes_in_parts_and_each_result_once_whatever_happens_to_it_meanwhile(path):
+    numbers = range(1, 10)
+    with Spool(path) as spool:
+        spool.add([finding(number) for number in numbers])
+        spool.add([finding(2, lease_id="2-bbbbbbbb")])
+        seen: list[Finding] = []
+
+        for part in spool.parts(size=3):
+            assert len(part.resolved) <= 3
+            seen += part.resolved
+            spool.accept([accepted(int(each.report.job_id[-1:])) for each in part.resolved[:1]])
+            spool.forget([(each.report.job_id, each.report.lease_id) for each in part.resolved[1:]])
+
+        assert len(seen) == 10
+        assert {each.key for each in seen} == {finding(number).key for number in numbers} | {
+            finding(2, lease_id="2-bbbbbbbb").key
+        }
+        assert list(spool.parts(size=3)) != []
+
+
 def test_a_handed_over_result_needs_no_walk_of_ours(path):
     with Spool(path) as spool:
         spool.accept([handed_over(lease_id="2-bbbbbbbb")])
