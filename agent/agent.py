@@ -226,11 +226,11 @@ class Agent:
 
     def _answered(self, pairs: Sequence[tuple[Finding, Answer | None]]) -> None:
         self._contact.has_met = True
+        self._holdings.drop_all(finding.key for finding, _ in pairs)
         owed: list[Accepted] = []
         over: list[tuple[str, str]] = []
         for finding, answer in pairs:
             report = finding.report
-            self._holdings.drop(finding.key)
             if answer and answer.state is ReportState.RETRY:
                 self._leasing.will_come_again(report.job_id)
             ended = to_write(finding, answer)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Iterable, Mapping
 from typing import IO
 
 
@@ -14,12 +15,18 @@ class Events:
 
     def say(self, event: str, **facts: object) -> None:
         """One event."""
-        line = json.dumps({"event": event} | facts) + "\n"
+        self.say_all(event, [facts])
+
+    def say_all(self, event: str, each: Iterable[Mapping[str, object]]) -> None:
+        """The same event of several things, in one piece."""
+        if self._stream is None:
+            return
+        lines = "".join([json.dumps({"event": event, **facts}) + "\n" for facts in each])
         with self._lock:
-            if self._stream is None:
+            if self._stream is None or not lines:
                 return
             try:
-                self._stream.write(line)
+                self._stream.write(lines)
                 self._stream.flush()
             except (OSError, ValueError):
                 self._stream = None

@@ -65,6 +65,12 @@ class Holdings:
         with self._lock:
             return self._drop(key)
 
+    def drop_all(self, keys: Iterable[str]) -> None:
+        """Let go of these."""
+        with self._lock:
+            for key in keys:
+                self._drop(key)
+
     def extend(self, key: str, *, until: float) -> None:
         """It was renewed."""
         with self._lock:

@@ -1,7 +1,7 @@
 """Keep results in the spool, and keep going when its disk is full."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from agent.errors import SpoolFull
@@ -61,7 +61,7 @@ class Keeping:
         except SpoolFull as error:
             self._is_full(error)
 
-    def forget(self, keys: Iterable[tuple[str, str]]) -> None:
+    def forget(self, keys: Sequence[tuple[str, str]]) -> None:
         """Nothing more is to be done for these (job id, lease id)."""
         try:
             self._spool.forget(keys)

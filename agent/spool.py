@@ -130,6 +130,8 @@ class Spool:
 
     def accept(self, accepted: Sequence[Accepted]) -> None:
         """These results are their jobs' endings; their rows are to be written."""
+        if not accepted:
+            return
         found = [
             (_ENDING.dump_json(each.ending).decode(), each.job.job_id, each.lease_id)
             for each in accepted
@@ -166,8 +168,10 @@ class Spool:
                 ],
             )
 
-    def forget(self, keys: Iterable[tuple[str, str]]) -> None:
+    def forget(self, keys: Sequence[tuple[str, str]]) -> None:
         """Drop these (job id, lease id): the relay knows all, or wants nothing more of them."""
+        if not keys:
+            return
         with self._changing() as connection:
             connection.executemany("DELETE FROM results WHERE job_id = ? AND lease_id = ?", keys)
 

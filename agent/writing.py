@@ -112,13 +112,17 @@ class Writing:
 
     def _settled(self, settled: Sequence[Settled], owed: Sequence[Owed]) -> None:
         self._keeping.settle(settled)
-        for said, of in zip(settled, owed, strict=True):
-            self._events.say(
-                "written",
-                job_id=said.report.job_id,
-                row_id=of.change.row_id,
-                writeback=said.report.writeback,
-                detail=said.report.detail,
-            )
+        self._events.say_all(
+            "written",
+            (
+                {
+                    "job_id": said.report.job_id,
+                    "row_id": of.change.row_id,
+                    "writeback": said.report.writeback,
+                    "detail": said.report.detail,
+                }
+                for said, of in zip(settled, owed, strict=True)
+            ),
+        )
         self._on_settled(settled)
         self._course.moved()

@@ -509,6 +509,46 @@ def test_the_agent_stops_at_the_deadline_when_nobody_answers(world, start):
     assert "report 1" not in world.log
 
 
+def test_results_are_kept_together_when_they_are_many_or_nothing_else_is_walked(
+    world, start, monkeypatch
+):
+    monkeypatch.setattr("agent.walking._GATHER_SECONDS", 3600.0)
+    monkeypatch.setattr("agent.walking._MANY", 3)
+    world.lands_at_once = False
+    world.queue.extend(lease(number) for number in range(1, 6))
+    running = start()
+    world.wait_for("walk 5")
+    keys = list(world.tasks)
+
+    world.land(keys[0])
+    world.land(keys[1])
+    polls = world.polls
+    world.wait_until(lambda: world.polls > polls + 5)
+    assert len(running.spool) == 0
+    world.land(keys[2])
+    world.wait_for("confirm 1 written", "confirm 2 written", "confirm 3 written")
+    world.land(keys[3])
+    world.land(keys[4])
+    world.wait_for("confirm 4 written", "confirm 5 written")
+
+    assert running.end() == 0
+
+
+def test_results_that_wait_for_company_at_the_end_are_kept_and_reported(world, start, monkeypatch):
+    monkeypatch.setattr("agent.walking._GATHER_SECONDS", 3600.0)
+    world.lands_at_once = False
+    world.queue.extend([lease(1), lease(2)])
+    running = start()
+    world.wait_for("walk 1", "walk 2")
+    world.land(next(iter(world.tasks)))
+    polls = world.polls
+    world.wait_until(lambda: world.polls > polls + 2)
+
+    assert running.end() == 0
+    assert "confirm 1 written" in world.log
+    assert "release 2" in world.log
+
+
 def test_a_full_disk_stops_leasing_loses_nothing_and_passes(world, start):
     world.lands_at_once = False
     world.queue.append(lease(1))

@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -46,6 +47,8 @@ class Office:
         self.confirmed: list[str] = []
         self.crashes: list[Exception] = []
         self.shuffles = False
+        self.stands_at: float | None = None
+        self.asked = 0  # what time it is
         self.courier = Courier(
             self,
             on_answer=self._on_answer,
@@ -54,8 +57,13 @@ class Office:
             is_fatal=lambda error: error is KEY_REVOKED,
             on_crash=self._on_crash,
             chance=lambda: 0.0,
+            clock=self.clock,
             pace=Patience(first_pause=0.001, longest_pause=0.002),
         )
+
+    def clock(self) -> float:
+        self.asked += 1
+        return time.monotonic() if self.stands_at is None else self.stands_at
 
     def results(self, ask: models.ResultsRequest) -> models.ResultsAnswer:
         if self.failures:
@@ -154,7 +162,7 @@ def test_a_relay_that_is_away_is_waited_for(office, failure):
     office.wait_until(lambda: bool(office.confirmed))
 
     assert office.heard == ids(1, 2)
-    assert office.confirmed == ids(3)
+    office.wait_until(lambda: office.confirmed == ids(3))
     assert len(office.courier) == 0
     assert office.crashes == []
 
@@ -203,3 +211,25 @@ def test_it_can_be_stopped_while_it_waits_for_the_relay(office):
     office.courier.join(10)
 
     assert len(office.courier) == 1
+
+
+def test_after_an_errand_a_few_results_wait_for_company_and_many_do_not(office):
+    office.stands_at = 1000.0
+    office.courier.start()
+    office.courier.report([finding(1)])
+    office.wait_until(lambda: office.heard == ids(1))
+
+    office.courier.report([finding(2)])
+    enough = office.asked + 5
+    while office.asked < enough and len(office.heard) == 1:
+        office.courier.confirm([])  # it looks whether it is time
+    assert office.heard == ids(1)
+    office.courier.confirm([settled(3)])
+    office.courier.report(finding(number) for number in range(4, 203))
+    office.wait_until(lambda: len(office.heard) == 201)
+
+    assert [len(ask.results) for ask in office.requests] == [1, 200]
+    office.wait_until(lambda: office.confirmed == ids(3))
+    office.stands_at += 60
+    office.courier.report([finding(203)])
+    office.wait_until(lambda: len(office.heard) == 202)

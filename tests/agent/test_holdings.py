@@ -90,3 +90,11 @@ def test_a_job_delivered_twice_is_two_leases(holdings):
     assert holdings.walking == 3
     holdings.drop(key(1))
     assert holdings.walked(key(1, delivery=2)) == lease(1, delivery=2)
+
+
+def test_several_leases_are_let_go_at_once(holdings):
+    holdings.walked(key(1))
+
+    holdings.drop_all([key(1), key(2), key(3)])
+
+    assert len(holdings) == holdings.walking == 0

@@ -163,6 +163,17 @@ def test_the_same_job_of_two_leases_is_two_entries(path):
         assert spool.contents().resolved == (finding(lease_id="2-bbbbbbbb"),)
 
 
+def test_nothing_to_do_is_no_transaction(path):
+    with Spool(path) as spool:
+        said: list[str] = []
+        spool._connection.set_trace_callback(said.append)
+
+        spool.accept([])
+        spool.forget([])
+
+        assert said == []
+
+
 def test_a_spool_belongs_to_one_process_at_a_time(path):
     with Spool(path), pytest.raises(SpoolBusy) as error:
         Spool(path)
