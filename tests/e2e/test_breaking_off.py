@@ -37,7 +37,8 @@ class Break:
     """Which links had been asked for when a run was broken off, and which rows were done."""
 
     def __init__(self, site: Any, table: Any) -> None:
-        asked = {path for path in site.seen if path.startswith("/fast/")}
+        with site.changed:
+            asked = {path for path in site.seen if path.startswith("/fast/")}
         done = {
             row["tracking_url"].removeprefix(site.url)
             for row in table.rows
@@ -109,7 +110,7 @@ def test_after_kill_9_of_everything_results_on_this_disk_are_written_and_not_fet
     run = linkrow.start("run", table.path, *RUN)
     site.wait_for("/fast/", 1)
     lock = hold()  # from here on results pile up beside the file
-    site.wait_for("/fast/", ROWS // 2)
+    site.wait_for("/fast/", Break(site, table).done + 3 * IN_HAND)
     kill(running(home))
     run.wait(10)
     lock.close()
