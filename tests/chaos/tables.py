@@ -77,9 +77,8 @@ class Table:
         self._change(add)
 
     def hold(self, seconds: float) -> None:
-        """The file is its owner's alone for so long."""
-        with self._held():
-            sleep(seconds)
+        """The file is its owner's alone for so long, and then saved as it was opened."""
+        self._change(lambda rows: sleep(seconds))
 
     def rows(self) -> Iterator[Event]:
         """What stands in it, as the checker knows it."""
