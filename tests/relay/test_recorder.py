@@ -1,11 +1,15 @@
 """The recorder: what happened is booked once, whatever is killed when."""
 
+import pytest
 import sqlalchemy as sa
 
+from relay.clock import Clock
 from relay.ledger.schema import jobs
 from relay.recorder import Recorder
 from wire.models import WritebackReport
 from wire.vocab import Conclusion, JobStatus, Writeback
+
+LANDED = '{"status":"done","conclusion":"valid","final_url":"https://other.example/"}'
 
 
 def test_what_happens_to_jobs_is_booked(world, new_link, ledger) -> None:
@@ -57,6 +61,77 @@ def test_the_first_ending_stays_and_a_replay_takes_nothing_back(
     assert ledger.job("acct_a", job_id) == booked
     assert booked.conclusion is Conclusion.VALID
     assert booked.writeback is Writeback.WRITTEN
+
+
+def the_same_recorder(arrives, recorder, world, ledger, redis, kill_a_recorder) -> None:
+    recorder.drain()
+    arrives()
+    recorder.drain()
+
+
+def the_same_batch(arrives, recorder, world, ledger, redis, kill_a_recorder) -> None:
+    arrives()
+    recorder.drain()
+
+
+def another_recorder(arrives, recorder, world, ledger, redis, kill_a_recorder) -> None:
+    recorder.drain()
+    recorder.release()
+    arrives()
+    Recorder(world.broker, ledger).drain()
+
+
+def one_that_was_killed_before_it_acknowledged(
+    arrives, recorder, world, ledger, redis, kill_a_recorder
+) -> None:
+    assert kill_a_recorder("committed") == 9
+    arrives()
+    assert kill_a_recorder("committed", batch=2) == 9
+    recorder.drain()
+
+
+def the_next_life_of_redis(arrives, recorder, world, ledger, redis, kill_a_recorder) -> None:
+    recorder.drain()
+    redis.flushall()
+    assert Clock(world.broker, ledger).rebuild()
+    arrives()
+    recorder.drain()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    "meets",
+    [
+        the_same_batch,
+        the_same_recorder,
+        another_recorder,
+        one_that_was_killed_before_it_acknowledged,
+        the_next_life_of_redis,
+    ],
+    ids=lambda each: each.__name__.replace("_", " "),
+)
+def test_a_contradictory_ending_changes_nothing_whoever_meets_it(
+    world, new_link, outcomes, ledger, redis, kill_a_recorder, meets
+) -> None:
+    job_id = world.admit(new_link("r_1")).jobs[0].job_id
+    world.report(world.lease()[0], outcomes["bad certificate"])
+    first = world.job(job_id)
+    (event,) = (each for each in world.events() if each["type"] == "final")
+    other = {"status": "done", "conclusion": "valid", "outcome": LANDED, "attempts": "7"}
+    word = {"job_id": job_id, "account_id": "acct_a", "at": "1", "device_id": "", "detail": ""}
+
+    def arrives() -> None:
+        redis.xadd("linkrow:outcomes", event | other)
+        for writeback in ("written", "conflict"):
+            redis.xadd("linkrow:outcomes", word | {"type": "writeback", "writeback": writeback})
+            redis.xadd("linkrow:outcomes", event | other | {"writeback": "pending"})
+
+    meets(arrives, Recorder(world.broker, ledger), world, ledger, redis, kill_a_recorder)
+
+    assert world.broker.backlog() == 0
+    booked = ledger.job("acct_a", job_id).answer()
+    assert booked.writeback is Writeback.WRITTEN
+    assert booked.model_copy(update={"writeback": first.writeback}) == first
 
 
 def test_who_signed_a_job_stands_in_the_books(world, new_link, ledger) -> None:

@@ -74,7 +74,7 @@ def test_a_recorder_that_stands_still_stops_the_intake_whole_and_lets_it_go_on(
     caller = Caller(relay, relay.wait_until_ready(SECONDS))
     taken: list[str] = []
     with relay.redis() as redis, asleep(child(data, "entry recorder")):
-        while True:
+        for _ in range(2 * LIMIT):
             body, headers = caller.sign(
                 "/v1/jobs", {"jobs": [row(len(taken))]}, idempotency_key=new_nonce()
             )
