@@ -73,6 +73,7 @@ class _Walk:
     cookies: frozenset[str] = frozenset()
     host: str = ""
     is_asking: bool = False
+    is_queued: bool = False
 
 
 class Resolver:
@@ -191,6 +192,7 @@ class Resolver:
         if "xn--" in link.host and "idn" not in walk.flags:
             walk.flags.append("idn")
         if self._busy.get(link.host, 0) >= self._per_host:
+            walk.is_queued = True
             self._queued.setdefault(link.host, deque()).append(walk)
             return
         self._ask(walk)
@@ -212,7 +214,7 @@ class Resolver:
 
     def _ask(self, walk: _Walk) -> None:
         walk.host = walk.link.host
-        walk.is_asking = True
+        walk.is_asking, walk.is_queued = True, False
         self._busy[walk.host] = self._busy.get(walk.host, 0) + 1
         # The fragment is ours to keep, not the server's to see.
         self._transport.ask(walk.line, walk.link.href.partition("#")[0], seconds=walk.left)
@@ -304,7 +306,7 @@ class Resolver:
 
     def _was_here(self, walk: _Walk, url: str, *, has_new_cookies: bool) -> bool:
         """Whether *url* was asked before with the very cookies we hold now."""
-        walk.seen.add((walk.link.href.partition("#")[0], walk.cookies))
+        walk.seen.add((walk.line.url, walk.cookies))
         if has_new_cookies:
             walk.cookies = walk.line.cookies()
         return (url.partition("#")[0], walk.cookies) in walk.seen
@@ -336,9 +338,11 @@ class Resolver:
     def _leave(self, walk: _Walk) -> None:
         del self._walks[walk.task.key]
         del self._by_line[walk.line]
-        queue = self._queued.get(walk.link.host)
-        if queue and walk in queue:
+        if walk.is_queued:
+            queue = self._queued[walk.link.host]
             queue.remove(walk)
+            if not queue:
+                del self._queued[walk.link.host]
         self._transport.hang_up(walk.line)
         self._release(walk)
 

@@ -307,6 +307,33 @@ def test_a_canceled_walk_says_nothing_and_frees_its_place(server, resolver: Reso
     assert set(drain(resolver, 1)) == {"next"}
 
 
+def test_a_walk_canceled_while_it_waits_for_its_turn_is_never_asked(
+    server, resolver: Resolver
+) -> None:
+    asked: list[bytes] = []
+    gate = threading.Event()
+
+    def talk(connection: socket.socket, request: bytes) -> None:
+        asked.append(request.split(b" ")[1])
+        gate.wait(60)
+        connection.sendall(OK.encode())
+
+    url = server(talk)
+    for number in range(8):
+        resolver.submit(Task(key=str(number), url=f"{url}/{number}"))
+    while len(asked) < 5:
+        assert resolver.poll(0.01) == []
+    for number in (6, 5, 7):
+        resolver.cancel(str(number))
+    gate.set()
+
+    found = drain(resolver, 5)
+
+    assert set(found) == {"0", "1", "2", "3", "4"}
+    assert len(asked) == 5
+    assert resolver._queued == resolver._busy == {}
+
+
 def test_poll_is_woken_from_another_thread(resolver: Resolver) -> None:
     threading.Timer(0.05, resolver.wake).start()
 
