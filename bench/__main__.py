@@ -6,14 +6,28 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
-from bench import frame, resolve
+from bench import frame, resolve, service, tables
 from bench.farm import FarmNotStarted, NoNginx
 
-LINES = {"resolve": resolve.kept_alive, "fresh": resolve.fresh}
+# Each with its size, and the size of a smoke test.
+LINES: dict[str, tuple[Callable[[Path, int], AbstractContextManager[frame.Line]], int, int]] = {
+    "resolve": (lambda folder, size: resolve.kept_alive(folder, links=size), 10_000, 200),
+    "fresh": (lambda folder, size: resolve.fresh(folder, links=size), 10_000, 200),
+    "late": (lambda folder, size: resolve.late(folder, links=size), 10_000, 200),
+    "intake": (lambda folder, size: service.intake(folder, jobs=size), 20_000, 200),
+    "leasing": (lambda folder, size: service.leasing(folder, jobs=size), 10_000, 200),
+    "waking": (lambda folder, size: service.waking(folder, jobs=size), 200, 5),
+    "reading": (lambda folder, size: tables.reading(folder, rows=size), 1_000_000, 1_000),
+    "writing": (lambda folder, size: tables.writing(folder, rows=size), 1_000_000, 1_000),
+    "whole": (lambda folder, size: tables.whole(folder, rows=size), 10_000, 50),
+}
 
 
 class Exit(IntEnum):
@@ -38,11 +52,13 @@ def main() -> int:
     if options.repeat < 1:
         parser.error("--repeat must be 1 or more")
     lines = []
+    before = os.getloadavg()[0]
     try:
         for name in names:
+            make, usual, quick = LINES[name]
             with (
                 tempfile.TemporaryDirectory(prefix="linkrow-bench-") as folder,
-                LINES[name](Path(folder), links=200 if options.quick else 10_000) as line,
+                make(Path(folder), quick if options.quick else usual) as line,
             ):
                 lines.append(frame.run(line, repeat=options.repeat, say=_say))
     except (NoNginx, resolve.NoCurl, FarmNotStarted) as error:
@@ -55,22 +71,35 @@ def main() -> int:
     found = {
         "measured_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "machine": f"{machine}, Python {platform.python_version()}",
+        "cores": os.cpu_count(),
         "is_quick": options.quick,
         "repeat": options.repeat,
+        "load": [round(load, 1) for load in (before, os.getloadavg()[0])],
         "lines": lines,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     for line in lines:
-        print(f"\n{line['title']}")
-        for each in line["contestants"]:
-            rate, cpu = each["per_second"]["median"], each["cpu_us_each"]
-            peak = each["peak_mb"]
-            print(f"  {each['name']:24}{rate:10,.0f}/s {cpu:9,.0f} us CPU {peak:7,.0f} MB")
-        for each in line["ratios"]:
-            spread = f"{each['min']:.2f}..{each['max']:.2f}"
-            print(f"  {each['median']:.2f}x {each['yardstick']} ({spread}; aim {each['aim']}x)")
+        print(in_words(line))
     return Exit.OK
+
+
+def in_words(line: dict[str, Any]) -> str:
+    """One line of the table, for who watches."""
+    said = [f"\n{line['title']}"]
+    for each in line["contestants"]:
+        if line["of_waits"]:
+            figures = (
+                f"{each['p50_ms']['median']:8,.1f} ms p50 {each['p95_ms']['median']:8,.1f} p95"
+            )
+        else:
+            figures = f"{each['per_second']['median']:10,.0f} {line['unit']}/s"
+        cpu, peak = each["cpu_us_each"], each["peak_mb"]
+        said.append(f"  {each['name']:28}{figures} {cpu:9,.0f} us CPU {peak:7,.0f} MB")
+    for each in line["ratios"]:
+        spread = f"{each['min']:.2f}..{each['max']:.2f}"
+        said.append(f"  {each['median']:.2f}x {each['yardstick']} ({spread}; aim {each['aim']}x)")
+    return "\n".join(said)
 
 
 def _say(text: str) -> None:

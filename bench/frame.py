@@ -5,6 +5,7 @@ system's accounting of it and of nothing else.
 """
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -25,19 +26,22 @@ class WrongAnswer(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One repetition of one contestant."""
+    """One repetition of one contestant. *waits* are seconds, one for each piece of work."""
 
     seconds: float
     cpu_seconds: float
     peak_mb: float
+    waits: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
     """A *command* that does *count* pieces of work.
 
-    It may say ``{"seconds": …}`` on its last line of standard error: the time without its own
-    start, else the whole process is timed. *check* raises WrongAnswer from its standard output.
+    Its last line of standard error may be a JSON object: ``seconds`` is the time without its own
+    start (else the whole process is timed), ``cpu_seconds`` what it and its helpers spent in that
+    time (else what the process and the children it waited for spent in their lives), ``waits``
+    how long each piece took. *check* raises WrongAnswer from its standard output.
     """
 
     name: str
@@ -48,19 +52,29 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aim:
-    """How many times faster than *yardstick* Linkrow wants to be, counted in work per second."""
+    """How many times faster than *yardstick* Linkrow wants to be.
+
+    *mark* is a yardstick that nobody runs: pieces of work in a second, or on a line of waits
+    milliseconds.
+    """
 
     yardstick: str
     ratio: float
+    mark: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of the table: the same work by everybody. The first contestant is Linkrow."""
+    """One line of the table: the same work by everybody. The first contestant is Linkrow.
+
+    *of_waits*: what counts is how long one piece of work takes and not how many there are.
+    """
 
     name: str
     title: str
     contestants: Sequence[Contestant]
+    unit: str
+    of_waits: bool = False
     aims: Sequence[Aim] = field(default_factory=tuple)
 
 
@@ -91,33 +105,35 @@ def take_turn(contestant: Contestant) -> Turn:
     last = words.splitlines()[-1] if words else ""
     if process.returncode:
         raise WrongAnswer(f"{contestant.name} ended with {process.returncode}: {last}")
-    if last.startswith("{"):
-        seconds = float(json.loads(last)["seconds"])
+    said = json.loads(last) if last.startswith("{") else {}
     contestant.check(answers)
     # ru_maxrss: kilobytes on Linux, bytes on macOS.
     scale = 1024 if sys.platform != "darwin" else 1024 * 1024
     return Turn(
-        seconds=seconds,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        seconds=float(said.get("seconds", seconds)),
+        cpu_seconds=float(said.get("cpu_seconds", usage.ru_utime + usage.ru_stime)),
         peak_mb=usage.ru_maxrss / scale,
+        waits=said.get("waits", ()),
     )
 
 
 def summed_up(line: Line, turns: dict[str, list[Turn]]) -> dict[str, Any]:
     """The line as data: medians with their spread, and the ratios that were aimed at."""
-    rates: dict[str, list[float]] = {
-        each.name: [each.count / turn.seconds for turn in turns[each.name]]
+    speeds = {
+        each.name: [_speed(line, each, turn) for turn in turns[each.name]]
         for each in line.contestants
     }
-    ours = line.contestants[0].name
+    ours = speeds[line.contestants[0].name]
     return {
         "name": line.name,
         "title": line.title,
+        "unit": line.unit,
+        "of_waits": line.of_waits,
         "contestants": [
             {
                 "name": each.name,
                 "count": each.count,
-                "per_second": _spread(rates[each.name]),
+                **_figures(line, each, turns[each.name]),
                 "cpu_us_each": statistics.median(
                     turn.cpu_seconds / each.count * 1e6 for turn in turns[each.name]
                 ),
@@ -125,16 +141,45 @@ def summed_up(line: Line, turns: dict[str, list[Turn]]) -> dict[str, Any]:
             }
             for each in line.contestants
         ],
-        # Round by round: whatever slowed the machine then slowed both.
         "ratios": [
             {
                 "yardstick": aim.yardstick,
                 "aim": aim.ratio,
-                **_spread([a / b for a, b in zip(rates[ours], rates[aim.yardstick], strict=True)]),
+                **_spread(_ratios(line, aim, speeds, ours)),
             }
             for aim in line.aims
         ],
     }
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of *values* that at least *share* (0..1) of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def _speed(line: Line, contestant: Contestant, turn: Turn) -> float:
+    """What is compared; more is better."""
+    return 1 / percentile(turn.waits, 0.5) if line.of_waits else contestant.count / turn.seconds
+
+
+def _figures(line: Line, contestant: Contestant, turns: Sequence[Turn]) -> dict[str, Any]:
+    if not line.of_waits:
+        return {"per_second": _spread([contestant.count / turn.seconds for turn in turns])}
+    return {
+        "p50_ms": _spread([1000 * percentile(turn.waits, 0.5) for turn in turns]),
+        "p95_ms": _spread([1000 * percentile(turn.waits, 0.95) for turn in turns]),
+    }
+
+
+def _ratios(
+    line: Line, aim: Aim, speeds: dict[str, list[float]], ours: Sequence[float]
+) -> list[float]:
+    """Round by round: whatever slowed the machine then slowed both."""
+    if aim.mark is not None:
+        mark = 1000 / aim.mark if line.of_waits else aim.mark
+        return [speed / mark for speed in ours]
+    return [a / b for a, b in zip(ours, speeds[aim.yardstick], strict=True)]
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.delayed_farm import DelayedFarm
 from bench.farm import Farm
 from bench.frame import Aim, Contestant, Line, WrongAnswer
 
 HOPS = 3
 IN_FLIGHT = 200
+DELAY_MS = 50
+MANY_IN_FLIGHT = 1000
 THREADS = 64
 
 
@@ -39,6 +42,7 @@ def kept_alive(folder: Path, *, links: int) -> Iterator[Line]:
         yield Line(
             name="resolve",
             title=f"{links:,} links x {HOPS} redirects, no latency, connections kept",
+            unit="links",
             contestants=(
                 _python("linkrow_resolver", "Linkrow's resolver", farm, folder, links, IN_FLIGHT),
                 Contestant(
@@ -65,6 +69,7 @@ def fresh(folder: Path, *, links: int) -> Iterator[Line]:
         yield Line(
             name="fresh",
             title=f"{links:,} links x {HOPS} redirects, no latency, a fresh connection per hop",
+            unit="links",
             contestants=(
                 _python("linkrow_resolver", "Linkrow's resolver", farm, folder, links, IN_FLIGHT),
                 _python("pycurl_multi", "bare pycurl multi", farm, folder, links, IN_FLIGHT),
@@ -73,8 +78,30 @@ def fresh(folder: Path, *, links: int) -> Iterator[Line]:
         )
 
 
+@contextmanager
+def late(folder: Path, *, links: int) -> Iterator[Line]:
+    """Each answer comes 50 ms late: what counts is how many are waited for at once."""
+    in_flight = min(MANY_IN_FLIGHT, links)
+    bound = in_flight / ((HOPS + 1) * DELAY_MS / 1000)
+    with DelayedFarm(hops=HOPS, delay_ms=DELAY_MS) as farm:
+        yield Line(
+            name="late",
+            title=f"{links:,} links x {HOPS} redirects, {DELAY_MS} ms an answer, "
+            f"{in_flight:,} in flight",
+            unit="links",
+            contestants=(
+                _python("linkrow_resolver", "Linkrow's resolver", farm, folder, links, in_flight),
+                _python("pycurl_multi", "bare pycurl multi", farm, folder, links, in_flight),
+            ),
+            aims=(
+                Aim(yardstick=f"the latency's bound, {bound:,.0f}/s", ratio=0.9, mark=bound),
+                Aim(yardstick="bare pycurl multi", ratio=0.8),
+            ),
+        )
+
+
 def _python(
-    script: str, name: str, farm: Farm, folder: Path, links: int, in_flight: int
+    script: str, name: str, farm: Farm | DelayedFarm, folder: Path, links: int, in_flight: int
 ) -> Contestant:
     path = folder / f"{links}-{farm.port}.txt"
     path.write_text("".join(f"{farm.link(n)}\n" for n in range(links)), "utf-8")
@@ -86,7 +113,7 @@ def _python(
     )
 
 
-def _check(said: str, farm: Farm, links: int) -> None:
+def _check(said: str, farm: Farm | DelayedFarm, links: int) -> None:
     """Every chain walked once, to its page, over every hop."""
     expected = sorted(f"{farm.landing(n)} {farm.hops}" for n in range(links))
     if sorted(said.split("\n")[:-1]) != expected:
