@@ -43,11 +43,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--only", default=",".join(LINES), help="lines, separated by commas")
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--once", default="", help="lines that take too long here to repeat")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
     parser.add_argument("--out", type=Path, default=Path("bench/results/latest.json"))
     options = parser.parse_args()
     names = options.only.split(",")
-    if unknown := [name for name in names if name not in LINES]:
+    once = [name for name in options.once.split(",") if name]
+    if unknown := [name for name in (*names, *once) if name not in LINES]:
         parser.error(f"no line is called {', '.join(unknown)}; there are {', '.join(LINES)}")
     if options.repeat < 1:
         parser.error("--repeat must be 1 or more")
@@ -60,7 +62,9 @@ def main() -> int:
                 tempfile.TemporaryDirectory(prefix="linkrow-bench-") as folder,
                 make(Path(folder), quick if options.quick else usual) as line,
             ):
-                lines.append(frame.run(line, repeat=options.repeat, say=_say))
+                lines.append(
+                    frame.run(line, repeat=1 if name in once else options.repeat, say=_say)
+                )
     except (NoNginx, resolve.NoCurl, FarmNotStarted) as error:
         print(f"bench: {error}", file=sys.stderr)
         return Exit.MISSING
@@ -73,7 +77,6 @@ def main() -> int:
         "machine": f"{machine}, Python {platform.python_version()}",
         "cores": os.cpu_count(),
         "is_quick": options.quick,
-        "repeat": options.repeat,
         "load": [round(load, 1) for load in (before, os.getloadavg()[0])],
         "lines": lines,
     }

@@ -129,6 +129,7 @@ def summed_up(line: Line, turns: dict[str, list[Turn]]) -> dict[str, Any]:
         "title": line.title,
         "unit": line.unit,
         "of_waits": line.of_waits,
+        "rounds": len(ours),
         "contestants": [
             {
                 "name": each.name,
@@ -145,7 +146,8 @@ def summed_up(line: Line, turns: dict[str, list[Turn]]) -> dict[str, Any]:
             {
                 "yardstick": aim.yardstick,
                 "aim": aim.ratio,
-                **_spread(_ratios(line, aim, speeds, ours)),
+                **_spread(_ratios(line, aim, speeds)),
+                "cpu": _cpu_ratio(line, aim, turns),
             }
             for aim in line.aims
         ],
@@ -172,14 +174,27 @@ def _figures(line: Line, contestant: Contestant, turns: Sequence[Turn]) -> dict[
     }
 
 
-def _ratios(
-    line: Line, aim: Aim, speeds: dict[str, list[float]], ours: Sequence[float]
-) -> list[float]:
+def _ratios(line: Line, aim: Aim, speeds: dict[str, list[float]]) -> list[float]:
     """Round by round: whatever slowed the machine then slowed both."""
+    ours = speeds[line.contestants[0].name]
     if aim.mark is not None:
         mark = 1000 / aim.mark if line.of_waits else aim.mark
         return [speed / mark for speed in ours]
     return [a / b for a, b in zip(ours, speeds[aim.yardstick], strict=True)]
+
+
+def _cpu_ratio(line: Line, aim: Aim, turns: dict[str, list[Turn]]) -> float | None:
+    """How many times the CPU of ours a piece of work costs the yardstick, if that is known."""
+    if aim.mark is not None:
+        return None
+    counts = {each.name: each.count for each in line.contestants}
+    ours = line.contestants[0].name
+    pairs = [
+        (a.cpu_seconds / counts[ours], b.cpu_seconds / counts[aim.yardstick])
+        for a, b in zip(turns[ours], turns[aim.yardstick], strict=True)
+    ]
+    # The system counts in hundredths of a second: a smoke test may cost none.
+    return statistics.median(b / a for a, b in pairs) if all(a for a, _ in pairs) else None
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

@@ -27,15 +27,14 @@ Trust the ratios, not the absolutes. Everybody does the same work, in turn, each
 another one; a ratio is taken round by round. Each figure is a median, with the lowest and the
 highest behind it. Every turn's work is checked outside the time: each link landed on its page over
 each hop, each job is in the queue, each row holds its result. `CPU` is of all processes that took
-part but the website; `memory` is the highest peak of one process.
+part but the website; `memory` is the highest peak of one process. `its CPU / ours` is how many
+times our CPU the other needs for the same: it hardly depends on what else the machine does.
 """
 
 
 def page(found: dict[str, Any], by_hand: str) -> str:
     """The whole document."""
-    repeat = found["repeat"]
-    rounds = f"{repeat} round{'' if repeat == 1 else 's'}"
-    parts = [_OPENING, f"Measured {found['measured_at']} on {found['machine']}, {rounds}.\n"]
+    parts = [_OPENING, f"Measured {found['measured_at']} on {found['machine']}.\n"]
     cores, load = found["cores"], max(found["load"])
     if load > cores:
         parts.append(
@@ -51,10 +50,13 @@ def page(found: dict[str, Any], by_hand: str) -> str:
 
 def _section(line: dict[str, Any]) -> str:
     one = line["unit"].removesuffix("s")
+    rounds = f"{line['rounds']} round{'' if line['rounds'] == 1 else 's'}"
     heads = ["p50 ms", "p95 ms"] if line["of_waits"] else [f"{line['unit']}/s"]
     best = max(_speed(each) for each in line["contestants"])
     rows = [
         f"## {line['title']}",
+        "",
+        f"`make bench ONLY={line['name']}`, {rounds}.",
         "",
         f"| who | {' | '.join(heads)} | | CPU µs a {one} | memory MB |",
         f"|---|{'--:|' * len(heads)}---|--:|--:|",
@@ -65,12 +67,14 @@ def _section(line: dict[str, Any]) -> str:
         bar = "█" * max(1, round(_BAR * _speed(each) / best))
         cpu, peak = f"{each['cpu_us_each']:,.0f}", f"{each['peak_mb']:,.0f}"
         rows.append(f"| {each['name']} | {figures} | {bar} | {cpu} | {peak} |")
-    rows += ["", "| Linkrow against | ratio | aim | |", "|---|--:|--:|---|"]
+    rows += ["", "| Linkrow against | times as fast | aim | | its CPU / ours |"]
+    rows += ["|---|--:|--:|---|--:|"]
     for each in line["ratios"]:
         word = "met" if each["median"] >= each["aim"] else "**not met**"
         low, high = figure(each["min"]), figure(each["max"])
         spread = f"{figure(each['median'])} ({low}-{high})"
-        rows.append(f"| {each['yardstick']} | {spread} | {each['aim']:g} | {word} |")
+        cpu = "" if each["cpu"] is None else figure(each["cpu"])
+        rows.append(f"| {each['yardstick']} | {spread} | {each['aim']:g} | {word} | {cpu} |")
     return "\n".join([*rows, ""])
 
 

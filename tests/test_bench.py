@@ -103,9 +103,10 @@ def test_rates_count_the_work_and_ratios_are_taken_round_by_round():
 
     assert found["contestants"][0]["per_second"] == {"median": 50, "min": 25, "max": 100}
     assert found["ratios"] == [
-        {"yardstick": "theirs", "aim": 30.0, "median": 10, "min": 5, "max": 20},
-        {"yardstick": "25 links/s", "aim": 0.9, "median": 2, "min": 1, "max": 4},
+        {"yardstick": "theirs", "aim": 30.0, "median": 10, "min": 5, "max": 20, "cpu": 10},
+        {"yardstick": "25 links/s", "aim": 0.9, "median": 2, "min": 1, "max": 4, "cpu": None},
     ]
+    assert found["rounds"] == 3
 
 
 def test_on_a_line_of_waits_the_shorter_one_is_the_faster_one():
@@ -141,15 +142,20 @@ def found(ratio: float = 1.0, **more) -> dict:
     rate = {"median": 10.0, "min": 9.0, "max": 11.0}
     who = {"name": "ours", "count": 1, "per_second": rate, "cpu_us_each": 5.0, "peak_mb": 7.0}
     line = {"name": "x", "title": "some work", "unit": "links", "of_waits": False}
-    line |= {"contestants": [who], "ratios": [{"yardstick": "<theirs>", "aim": 0.8, **spread}]}
+    line |= {
+        "contestants": [who],
+        "ratios": [{"yardstick": "<theirs>", "aim": 0.8, **spread, "cpu": 2.0}],
+    }
+    line["rounds"] = 1
     usual = {"measured_at": "2026-01-01T00:00:00Z", "machine": "a machine", "cores": 2}
-    return usual | {"load": [0.5, 1.5], "is_quick": False, "repeat": 1, "lines": [line]} | more
+    return usual | {"load": [0.5, 1.5], "is_quick": False, "lines": [line]} | more
 
 
 @pytest.mark.parametrize(("ratio", "word"), [(0.8, "met"), (0.79, "**not met**")])
 def test_the_report_says_whether_an_aim_is_met(ratio, word):
-    assert f"| <theirs> | {ratio:.2f} ({ratio:.2f}-{ratio:.2f}) | 0.8 | {word} |" in report.page(
-        found(ratio), ""
+    assert (
+        f"| <theirs> | {ratio:.2f} ({ratio:.2f}-{ratio:.2f}) | 0.8 | {word} | 2.00 |"
+        in report.page(found(ratio), "")
     )
 
 
