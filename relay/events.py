@@ -1,12 +1,14 @@
-"""What happened to jobs, as scripts append it to the outcome stream and the recorder reads it."""
+"""What happened to jobs, as scripts append it to the outcome stream and the recorder reads it.
+
+A request and an outcome were judged when they came in and were written down by us. They are carried
+into the books as they stand: to judge them again costs the recorder more than all else it does.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from relay.records import parse_outcome
-from wire.models import JobRequest, Outcome
 from wire.vocab import FINAL_STATUSES, Conclusion, JobStatus, Writeback
 
 STREAM: Final = "linkrow:outcomes"
@@ -24,10 +26,14 @@ class UnreadableEvent(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmittedJob:
-    """One job of an admission."""
+    """One job of an admission; *request* is JSON of ``wire.models.JobRequest``."""
 
     job_id: str
-    request: JobRequest
+    request: str
+    source_id: str | None
+    row_id: str | None
+    refresh_id: str | None
+    previous_final_url: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +52,16 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinalEvent:
-    """A job ended."""
+    """A job ended; *outcome* is JSON of ``wire.models.Outcome``, empty where it has none."""
 
     job_id: str
     account_id: str
     at: float
     status: JobStatus
     conclusion: Conclusion
-    outcome: Outcome | None
+    outcome: str
+    final_url: str | None
+    destination_changed: bool | None
     skip_reason: str
     attempts: int
     device_id: str | None
@@ -152,25 +160,45 @@ def _admitted(text: Mapping[str, str]) -> Admitted:
         body_sha256=text["body_sha256"],
         at=_seconds(text["at"]),
         jobs=tuple(
-            AdmittedJob(
-                job_id=str(job["job_id"]), request=JobRequest.model_validate(job["request"])
-            )
-            for job in json.loads(text["jobs"])
+            admitted_job(str(job["job_id"]), job["request"]) for job in json.loads(text["jobs"])
         ),
     )
+
+
+def admitted_job(job_id: str, request: Mapping[str, object]) -> AdmittedJob:
+    """A job by what was asked. Raises UnreadableEvent for what is no request."""
+    _text(request["tracking_url"])
+    return AdmittedJob(
+        job_id=job_id,
+        request=json.dumps(request, ensure_ascii=False, separators=(",", ":")),
+        source_id=_text(request.get("source_id")),
+        row_id=_text(request.get("row_id")),
+        refresh_id=_text(request.get("refresh_id")),
+        previous_final_url=_text(request.get("previous_final_url")),
+    )
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise UnreadableEvent(f"no text: {str(value)[:40]}")
 
 
 def _final(text: Mapping[str, str]) -> FinalEvent:
     status = JobStatus(text["status"])
     if status not in FINAL_STATUSES:
         raise UnreadableEvent(f"{status} is no ending")
+    outcome = text["outcome"]
+    said = json.loads(outcome) if outcome else {}
     return FinalEvent(
         job_id=text["job_id"],
         account_id=text["account_id"],
         at=_seconds(text["at"]),
         status=status,
         conclusion=Conclusion(text["conclusion"]),
-        outcome=parse_outcome(text["outcome"]),
+        outcome=outcome,
+        final_url=_text(said.get("final_url")),
+        destination_changed=bool(said.get("destination_changed")) if outcome else None,
         skip_reason=text["skip_reason"],
         attempts=int(text["attempts"]),
         device_id=text["device_id"] or None,

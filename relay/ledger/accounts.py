@@ -63,7 +63,7 @@ class Accounts(Database):
                 "history_days": None,
                 "api_links": plan.api_links,
             }
-            connection.execute(insert_into(connection, plans).on_conflict_do_nothing(), row)
+            connection.execute(insert_into(connection.dialect, plans).on_conflict_do_nothing(), row)
 
     def set_plan_limits(
         self, name: str, *, rows_per_day: int | None, max_depth: int | None

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from relay.errors import BadConfig, LedgerError, LedgerRefused, LedgerUnavailable
@@ -99,7 +99,7 @@ def _set_up_sqlite(connection: Any, record: object) -> None:
     cursor.close()
 
 
-def insert_into(connection: Connection, table: sa.Table) -> Any:
+def insert_into(dialect: Dialect, table: sa.Table) -> Any:
     """An INSERT that can say what to do on a conflict, which is each dialect's own."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+    kind: Any = postgresql if dialect.name == "postgresql" else sqlite
+    return kind.insert(table)

@@ -4,6 +4,7 @@ The recorder trims the stream as it goes, and the books keep the first final onl
 was a second one is to be seen nowhere else.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -57,9 +58,9 @@ def _events(fields: Mapping[bytes, bytes]) -> Iterator[Event]:
                 yield {
                     "ev": "taken",
                     "job_id": job.job_id,
-                    "source_id": job.request.source_id,
-                    "row_id": job.request.row_id,
-                    "link": job.request.tracking_url,
+                    "source_id": job.source_id,
+                    "row_id": job.row_id,
+                    "link": json.loads(job.request)["tracking_url"],
                 }
         case FinalEvent() as final:
             yield {
@@ -67,7 +68,7 @@ def _events(fields: Mapping[bytes, bytes]) -> Iterator[Event]:
                 "job_id": final.job_id,
                 "status": final.status,
                 "conclusion": final.conclusion,
-                "final_url": final.outcome.final_url if final.outcome else None,
+                "final_url": final.final_url,
             }
         case WritebackEvent() as word:
             yield {"ev": "settled", "job_id": word.job_id, "writeback": word.writeback}

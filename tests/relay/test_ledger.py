@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from relay.errors import LedgerNotMigrated, LedgerUnavailable
-from relay.events import Admitted, AdmittedJob, FinalEvent, SourceEvent
+from relay.events import Admitted, FinalEvent, SourceEvent, admitted_job
 from relay.ledger.accounts import Plan
 from relay.ledger.bookings import Entry, _rows
 from relay.ledger.ledger import Ledger
@@ -19,7 +19,6 @@ from relay.ledger.schema import OWED, UNFINISHED, jobs, key_secrets, metadata
 from relay.ledger.versions import migrations
 from relay.secret_box import SecretBox
 from wire.errors import Malformed
-from wire.models import JobRequest
 from wire.vocab import Conclusion, JobStatus, KeyKind, Scope, Writeback
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -40,9 +39,9 @@ def admitted(*row_ids: str, account: str = "acct_a", at: float = BORN, **more: s
         account_id=account, key_id="lrk_a", device_id=None, timestamp=int(at), nonce="n" * 16,
         body_sha256="0" * 64, at=at,
         jobs=tuple(
-            AdmittedJob(
-                job_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{row_id}")),
-                request=JobRequest(**(link | {"row_id": row_id} | more)),
+            admitted_job(
+                str(uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{row_id}")),
+                link | {"row_id": row_id} | more,
             )
             for row_id in row_ids
         ),
@@ -53,7 +52,8 @@ def admitted(*row_ids: str, account: str = "acct_a", at: float = BORN, **more: s
 def final(job_id: str, **more: object) -> Entry:
     given: dict[str, object] = {
         "job_id": job_id, "account_id": "acct_a", "at": BORN + 5, "status": JobStatus.DONE,
-        "conclusion": Conclusion.VALID, "outcome": None, "skip_reason": "", "attempts": 1,
+        "conclusion": Conclusion.VALID, "outcome": "", "final_url": None,
+        "destination_changed": None, "skip_reason": "", "attempts": 1,
         "device_id": "dev_1", "writeback": Writeback.PENDING,
     }  # fmt: skip
     return Entry(entry_id=f"f{job_id}", event=FinalEvent(**(given | more)))

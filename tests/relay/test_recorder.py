@@ -4,12 +4,14 @@ import pytest
 import sqlalchemy as sa
 
 from relay.clock import Clock
-from relay.ledger.schema import jobs
+from relay.ledger.schema import jobs, unreadable_events
 from relay.recorder import Recorder
 from wire.models import WritebackReport
 from wire.vocab import Conclusion, JobStatus, Writeback
 
-LANDED = '{"status":"done","conclusion":"valid","final_url":"https://other.example/"}'
+LANDED = (
+    '{"status":"done","conclusion":"valid","final_url":"https://other.example/","http_status":200}'
+)
 
 
 def test_what_happens_to_jobs_is_booked(world, new_link, ledger) -> None:
@@ -132,6 +134,8 @@ def test_a_contradictory_ending_changes_nothing_whoever_meets_it(
     booked = ledger.job("acct_a", job_id).answer()
     assert booked.writeback is Writeback.WRITTEN
     assert booked.model_copy(update={"writeback": first.writeback}) == first
+    with ledger._begin() as connection:
+        assert connection.execute(sa.select(unreadable_events.c.why)).scalars().all() == []
 
 
 def test_who_signed_a_job_stands_in_the_books(world, new_link, ledger) -> None:
