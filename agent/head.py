@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_FIRST: Final = frozenset(b"lLsS \t")  # of the headers below, and of blanks before them
+# What a line of interest begins with; all others are passed over as fast as can be.
+_FIRST: Final = frozenset(b"HlLsS \t\r\n")
+_WANTED: Final = frozenset({b"loc", b"set"})
+_BLANK: Final = frozenset(b" \t")
+_USUAL: Final = (b"HTTP/1.1 ", b"HTTP/1.0 ")
 _H, _CR, _LF = b"H\r\n"
 
 
@@ -23,26 +27,32 @@ class Head:
 
 def read_head(lines: Sequence[bytes]) -> Head:
     """What *lines* say; 1xx answers are passed over (RFC 9110 15.2), and so are trailers."""
-    head = Head(0, [], [], is_complete=False)
+    status = 0
+    locations: list[bytes] = []
+    cookies: list[bytes] = []
     for line in lines:
         first = line[0]
-        if first == _H and line.startswith(b"HTTP/"):
-            head = Head(_status(line), [], [], is_complete=False)
-        elif first in (_CR, _LF) and line in (b"\r\n", b"\n"):
-            if head.status >= 200:
-                head.is_complete = True
-                return head
-        elif first in _FIRST:
+        if first not in _FIRST:
+            continue
+        if first == _H:
+            if line.startswith(b"HTTP/"):
+                status, locations, cookies = _status(line), [], []
+        elif first in (_CR, _LF):
+            if status >= 200 and line in (b"\r\n", b"\n"):
+                return Head(status, locations, cookies, is_complete=True)
+        elif first in _BLANK or line[:3].lower() in _WANTED:
             name, _, value = line.partition(b":")
             name = name.strip().lower()
             if name == b"location":
-                head.locations.append(_without_end(value))
+                locations.append(_without_end(value))
             elif name == b"set-cookie":
-                head.cookies.append(_without_end(value))
-    return head
+                cookies.append(_without_end(value))
+    return Head(status, locations, cookies, is_complete=False)
 
 
 def _status(line: bytes) -> int:
+    if line.startswith(_USUAL) and (code := line[9:12]).isdigit() and line[12:13].isspace():
+        return int(code)
     parts = line.split(maxsplit=2)
     if len(parts) < 2 or not parts[1].isdigit() or len(parts[1]) != 3:
         return 0

@@ -47,6 +47,13 @@ END = b"\r\n"
         pytest.param(
             [b"HTTP/1.1 2x0 OK\r\n", END], Head(0, [], [], is_complete=False), id="no number"
         ),
+        pytest.param(
+            [b"HTTP/1.1 3020 OK\r\n", END], Head(0, [], [], is_complete=False), id="four digits"
+        ),
+        pytest.param(
+            [b"HTTP/1.1  302 OK\r\n", END], Head(302, [], [], is_complete=True), id="two blanks"
+        ),
+        pytest.param([b"HTTP/1.1 404\n", END], Head(404, [], [], is_complete=True), id="no reason"),
         pytest.param([b"HTTP/1.1\r\n", END], Head(0, [], [], is_complete=False), id="no status"),
         pytest.param(
             [b"HTTP/1.1 20 OK\r\n", END], Head(0, [], [], is_complete=False), id="two digits"
