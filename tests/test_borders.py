@@ -135,6 +135,7 @@ def test_connector_itself_imports_nothing() -> None:
         ("connector.tables", {"relay", "agent", "wire", "requests", "flask", "gspread"}),
         ("connector.running.run", {"relay", "agent", "flask", "rq", "redis", "gspread", "pycurl"}),
         ("relay.app", {"agent", "connector.csv_file", "gspread", "pycurl", "requests"}),
+        ("relay.cli", {"agent", "flask", "gunicorn", "alembic", "requests", "pandas"}),
         ("agent.agent", {"relay", "flask", "rq", "redis", "sqlalchemy", "gspread"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -16,7 +16,7 @@ from relay.ledger.accounts import Plan
 from relay.ledger.bookings import Entry, _rows
 from relay.ledger.ledger import Ledger
 from relay.ledger.schema import OWED, UNFINISHED, jobs, key_secrets, metadata
-from relay.ledger.versions import migrations
+from relay.ledger.upgrades import migrations
 from relay.secret_box import SecretBox
 from wire.errors import Malformed
 from wire.vocab import Conclusion, JobStatus, KeyKind, Scope, Writeback
