@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wire import urls
 from wire.errors import Malformed
@@ -48,6 +49,7 @@ class Expectation:
         return any(place.holds(host, link.port, path) for place in self.places)
 
 
+@lru_cache(maxsize=512)  # a sheet has few domains and many rows
 def parse(text: str) -> Expectation:
     """*text* as people type it: ``shop.example, =www.other.example/spring``. Raises Malformed.
 
