@@ -13,6 +13,7 @@ from wire.vocab import FINAL_STATUSES, Conclusion, JobStatus, Writeback
 
 STREAM: Final = "linkrow:outcomes"
 GROUP: Final = "recorder"
+_write: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _END_OF_TIME: Final = 253_402_300_800  # the year 10000, in unix seconds
 
 
@@ -170,7 +171,7 @@ def admitted_job(job_id: str, request: Mapping[str, object]) -> AdmittedJob:
     _text(request["tracking_url"])
     return AdmittedJob(
         job_id=job_id,
-        request=json.dumps(request, ensure_ascii=False, separators=(",", ":")),
+        request=_write(request),
         source_id=_text(request.get("source_id")),
         row_id=_text(request.get("row_id")),
         refresh_id=_text(request.get("refresh_id")),
