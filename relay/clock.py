@@ -104,6 +104,7 @@ class Clock:
             day=day,
             sources=self._ledger.all_sources(),
             quotas=self._ledger.admitted_on(day),
+            nonces=self._ledger.spent_nonces(since=seconds),
             unfinished=self._ledger.unfinished(),
             owed=self._ledger.owed(),
             refreshes=self._ledger.refresh_counts(since=seconds - _PROGRESS_SECONDS),

@@ -18,6 +18,7 @@ from wire.vocab import Conclusion, Writeback
 logger = logging.getLogger(__name__)
 
 _PAGE: Final = 1000
+_AHEAD_SECONDS: Final = 600  # no clock may go further ahead (wire.signing.TOLERANCE) and be let in
 
 
 class Recovery(Database):
@@ -38,6 +39,17 @@ class Recovery(Database):
         )
         with self._begin() as connection:
             return [(row[0], row[1]) for row in connection.execute(query).all()]
+
+    def spent_nonces(self, *, since: int) -> list[tuple[str, str, int]]:
+        """(key id, nonce, signed at) of what was admitted though it was signed after *since*.
+
+        Its sender's clock goes ahead, so it is not older than the life of Redis that begins now.
+        """
+        columns = (jobs.c.key_id, jobs.c.nonce, jobs.c.signed_at)
+        lately = jobs.c.signed_at.between(since, since + _AHEAD_SECONDS)
+        query = sa.select(*columns).where(lately).distinct()
+        with self._begin() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(query).all()]
 
     def refresh_counts(self, *, since: float) -> list[RefreshCount]:
         """How far each refresh is that got a job after *since* (unix seconds)."""

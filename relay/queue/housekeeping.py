@@ -67,6 +67,7 @@ class Housekeeping(ScriptedQueue):
         unfinished: Iterable[JobRecord],
         owed: Iterable[JobRecord],
         refreshes: Iterable[RefreshCount] = (),
+        nonces: Iterable[tuple[str, str, int]] = (),
         day: int | None = None,
         life: str = "",
     ) -> int:
@@ -80,6 +81,7 @@ class Housekeeping(ScriptedQueue):
             unfinished=unfinished,
             owed=owed,
             refreshes=refreshes,
+            nonces=nonces,
             day=day,
         )
 

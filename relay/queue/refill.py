@@ -24,6 +24,7 @@ from relay.records import JobRecord, RefreshCount, outcome_json
 
 LIFE: Final = "linkrow:life"
 _EPOCH: Final = "linkrow:epoch"
+_NONCE_SECONDS: Final = 360  # as in library.lua's gate
 _REFRESH_SECONDS: Final = 7 * 86400
 
 
@@ -63,6 +64,7 @@ class Refill:
         unfinished: Iterable[JobRecord],
         owed: Iterable[JobRecord],
         refreshes: Iterable[RefreshCount] = (),
+        nonces: Iterable[tuple[str, str, int]] = (),
         day: int | None = None,
     ) -> int:
         """Fill an empty Redis and open it. How many jobs wait again.
@@ -70,7 +72,8 @@ class Refill:
         *sources* are (source id, account), *quotas* (account, rows admitted on *day*, counted from
         1970-01-01 UTC; None is today). Jobs that had not ended are queued anew under their own ids;
         *owed* are ended ones whose rows are still to be written; *refreshes* say how far each
-        refresh was. Nothing is admitted until it returns, and a call that was cut short may be
+        refresh was; *nonces* are (key id, nonce, when it was signed) of what could be sent again.
+        Nothing is admitted until it returns, and a call that was cut short may be
         repeated. Raises Overtaken.
         """
         for chunk in chunks(list(sources)):
@@ -81,6 +84,11 @@ class Refill:
         with self._step() as pipe:
             for account_id, used in quotas:
                 pipe.set(f"linkrow:quota:{account_id}:{today}", used, ex=2 * 86400)
+        for spent in chunked(nonces):
+            with self._step() as pipe:
+                for key_id, nonce, signed_at in spent:
+                    forgotten_at = signed_at + _NONCE_SECONDS
+                    pipe.set(f"linkrow:nonce:{key_id}:{nonce}", 1, exat=forgotten_at)
         self._restore_progress(refreshes)
         restored = sum(self._restore_jobs(records) for records in chunked(unfinished))
         for records in chunked(owed):

@@ -16,11 +16,11 @@ from relay.clock import Clock
 from relay.errors import LedgerUnavailable, OfAnotherLife
 from relay.ledger.ledger import Ledger
 from relay.ledger.schema import jobs
-from relay.queue.errors import QuotaExceeded
+from relay.queue.errors import NonceReplayed, QuotaExceeded
 from relay.queue.refill import Overtaken
 from relay.queue.terms import Limits
 from relay.recorder import Recorder
-from wire.models import WritebackReport
+from wire.models import LeaseRequest, WritebackReport
 from wire.vocab import Writeback
 
 QUOTA = 10
@@ -300,6 +300,27 @@ def test_a_refresh_whose_rows_joined_anothers_jobs_is_counted_to_its_end(
         progress = world.broker.progress("acct_a", refresh)
         assert (progress.state, progress.submitted, progress.finished) == ("done", rows, rows)
         assert progress.by_writeback == {Writeback.WRITTEN: rows}
+
+
+def test_what_a_fast_clock_signed_is_not_admitted_again_after_a_loss(
+    world, redis, ledger, new_link
+) -> None:
+    ahead = redis.time()[0] + 250
+    caller = world.caller(timestamp=ahead, key_id="lrk_fast")
+    world.admit(new_link(None, source_id=None), caller=caller, key="once")
+    (lease,) = world.broker.lease(
+        world.caller(device="dev_1"), LeaseRequest(max=1, sources=[], sourceless=True)
+    )
+    world.report(lease)
+    Recorder(world.broker, ledger).drain()
+    redis.flushall()
+    assert Clock(world.broker, ledger).rebuild()
+
+    with pytest.raises(NonceReplayed):
+        world.admit(new_link(None, source_id=None), caller=caller, key="once")
+
+    assert 0 < redis.ttl(f"linkrow:nonce:lrk_fast:{caller.nonce}") <= 250 + 360
+    assert redis.keys("rq:job:*") == []
 
 
 def test_midnight_in_the_middle_of_a_rebuild_counts_no_day_twice(
