@@ -10,12 +10,13 @@ import logging
 import secrets
 import threading
 import time
+from dataclasses import replace
 from typing import Any, Final
 
 import redis as redis_py
 
 from relay.errors import LedgerError, LedgerRefused
-from relay.events import GROUP, STREAM, UnreadableEvent, decode
+from relay.events import GROUP, STREAM, Admitted, UnreadableEvent, decode
 from relay.ledger.bookings import Entry, Recorded
 from relay.ledger.ledger import Ledger
 from relay.queue.broker import Broker
@@ -50,6 +51,10 @@ return redis.call('XDEL', KEYS[1], unpack(ARGV, 3))
 _DROP = (
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 )
+
+
+Raw = list[tuple[bytes, dict[bytes, bytes]]]
+"""Entries of the stream as Redis hands them out."""
 
 
 class Recorder:
@@ -113,18 +118,13 @@ class Recorder:
             logger.error("%d events could not be read and were set aside", recorded.unreadable)
         return len(entries)
 
-    def _record(
-        self, batch: list[Entry], raw: list[tuple[bytes, dict[bytes, bytes]]], life: str
-    ) -> Recorded:
+    def _record(self, batch: list[Entry], raw: Raw, life: str) -> Recorded:
         """Book *batch*; what the database will not take is set aside, so that it blocks nothing."""
         try:
             return self._ledger.record(batch, life=life)
         except LedgerRefused as error:
-            if len(batch) > 1:
-                parts = [
-                    self._record([entry], [fields], life)
-                    for entry, fields in zip(batch, raw, strict=True)
-                ]
+            parts = [self._record(*part, life) for part in _smaller(batch, raw)]
+            if parts:
                 return Recorded(
                     admitted=sum(part.admitted for part in parts),
                     ended=tuple(job_id for part in parts for job_id in part.ended),
@@ -146,7 +146,7 @@ class Recorder:
         life = self._take(keys=[_LOCK, LIFE], args=[self._token, _LOCK_MS])
         return None if life is None else life.decode()
 
-    def _read(self, start: str, block_ms: int | None) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    def _read(self, start: str, block_ms: int | None) -> Raw:
         try:
             answer = self._redis.xreadgroup(
                 GROUP, _CONSUMER, {STREAM: start}, count=BATCH, block=block_ms
@@ -159,12 +159,22 @@ class Recorder:
         if not answer:
             return []
         streams = answer.items() if isinstance(answer, dict) else answer
-        found: list[tuple[bytes, dict[bytes, bytes]]] = []
+        found: Raw = []
         for _, entries in streams:
             # redis-py nests one level deeper under RESP3.
             flat = entries[0] if entries and isinstance(entries[0], list) else entries
             found += [(entry_id, fields or {}) for entry_id, fields in flat]
         return found
+
+
+def _smaller(batch: list[Entry], raw: Raw) -> list[tuple[list[Entry], Raw]]:
+    """The same in smaller parts: entry by entry, an admission job by job; [] if there are none."""
+    if len(batch) > 1:
+        return [([entry], [fields]) for entry, fields in zip(batch, raw, strict=True)]
+    event = batch[0].event
+    if isinstance(event, Admitted) and len(event.jobs) > 1:
+        return [([replace(batch[0], event=replace(event, jobs=(job,)))], raw) for job in event.jobs]
+    return []
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:

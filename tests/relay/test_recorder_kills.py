@@ -107,6 +107,29 @@ def test_what_cannot_be_booked_is_set_aside_and_blocks_nothing(
     assert ledger.job("acct_a", after)
 
 
+def test_one_job_that_cannot_be_booked_costs_its_request_no_other(
+    world, new_link, ledger, redis
+) -> None:
+    ids = [job.job_id for job in world.admit(*(new_link(f"r_{n}") for n in range(5))).jobs]
+    ((entry_id, event),) = [
+        (entry_id, fields)
+        for entry_id, fields in redis.xrange("linkrow:outcomes")
+        if fields[b"type"] == b"admitted"
+    ]
+    redis.xdel("linkrow:outcomes", entry_id)
+    broken = event[b"jobs"].replace(ids[2].encode(), b"\\ud800")
+    redis.xadd("linkrow:outcomes", event | {b"jobs": broken})
+
+    Recorder(world.broker, ledger).drain()
+
+    assert world.broker.backlog() == 0
+    assert [ledger.job("acct_a", job_id) is not None for job_id in ids] == [
+        True, True, False, True, True,
+    ]  # fmt: skip
+    with ledger._begin() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM unreadable_events")) == 1
+
+
 def test_the_books_wait_while_the_database_is_gone(
     world, new_link, ledger, database_url: str
 ) -> None:
