@@ -431,6 +431,33 @@ def test_ended_jobs_leave_rqs_registries_when_they_are_forgotten(world, new_link
     assert world.redis.ttl(f"linkrow:obligation:{job_id}") == -1
 
 
+def test_what_the_ledger_let_go_is_gone_though_redis_would_hardly_find_it(world, new_link) -> None:
+    """Among many keys that live long, Redis' own search for expired ones finds almost nothing."""
+    with world.redis.pipeline(transaction=False) as pipe:
+        for number in range(20_000):
+            pipe.set(f"linkrow:done:fence-{number}", "1-aaaaaaaa done", ex=86_400)
+        pipe.execute()
+    world.admit(*(new_link(None) for _ in range(200)))
+    for lease in world.lease(max=200):
+        world.report(lease)
+    unbooked, *booked = [job_id for job_id, _ in world.endings()]
+    world.broker.forget(booked)
+    there = world.redis.dbsize()
+    world.redis.zadd("rq:finished:links.src_a", dict.fromkeys([unbooked, *booked], 1))
+    for job_id in booked:
+        world.redis.pexpire(f"rq:job:{job_id}", 1)
+        world.redis.pexpire(f"rq:results:{job_id}", 1)
+    over = world.redis.time()[1]
+    while abs(world.redis.time()[1] - over) < 5_000:
+        pass  # the last of them has expired
+
+    world.broker.sweep()
+
+    assert len(booked) == 199
+    assert there - world.redis.dbsize() >= 2 * len(booked)
+    assert world.redis.exists(f"rq:job:{unbooked}", f"rq:results:{unbooked}") == 2
+
+
 def test_three_viewers_at_once_change_nothing_while_jobs_go_through(
     world, new_link, redis_url
 ) -> None:
