@@ -190,7 +190,8 @@ def happen(world, new_link, outcomes) -> None:
 
 
 def test_every_event_our_scripts_write_is_read(world, new_link, outcomes) -> None:
-    from wire.models import WritebackReport
+    from relay.records import parse_outcome
+    from wire.models import JobRequest, WritebackReport
 
     happen(world, new_link, outcomes)
     (final,) = world.endings()
@@ -204,12 +205,12 @@ def test_every_event_our_scripts_write_is_read(world, new_link, outcomes) -> Non
     assert isinstance(source, events.SourceEvent)
     assert (source.source_id, source.account_id, source.device_id) == ("src_a", "acct_a", None)
     assert isinstance(admitted, events.Admitted)
-    assert [job.request for job in admitted.jobs] == [
+    assert [JobRequest.model_validate_json(job.request) for job in admitted.jobs] == [
         new_link(context={"ü": [1]}),
         new_link("r_2"),
     ]
     assert isinstance(ended, events.FinalEvent)
-    assert ended.outcome == outcomes["bad certificate"]
+    assert parse_outcome(ended.outcome) == outcomes["bad certificate"]
     assert (ended.attempts, ended.device_id, ended.writeback) == (1, "dev_1", "pending")
     assert isinstance(written, events.WritebackEvent)
     assert admitted.at <= ended.at <= written.at
