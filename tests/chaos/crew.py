@@ -284,13 +284,21 @@ class Crew:
     def tend(self, *, all_wake: bool = False) -> None:
         """Let go on what has slept enough, and start again what was killed."""
         now = time.monotonic()
+        if all_wake:
+            self.wake()
         for until, process in self._stopped:
-            if until <= now or all_wake:
+            if until <= now:
                 _signal(process, signal.SIGCONT)
-        self._stopped = [] if all_wake else [each for each in self._stopped if each[0] > now]
+        self._stopped = [each for each in self._stopped if each[0] > now]
         self.relay.tend()
         for agent in self.agents:
             agent.tend()
+
+    def wake(self) -> None:
+        """Let go on whatever sleeps: what is stopped cannot end with the others."""
+        for _, process in self._stopped:
+            _signal(process, signal.SIGCONT)
+        self._stopped = []
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> bool:

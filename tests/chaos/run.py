@@ -152,6 +152,7 @@ class _Course:
             stack.callback(agent.close)
             agents.append(agent)
         self._crew = Crew(relay, agents)
+        stack.callback(self._crew.wake)
         client = RelayClient(
             self._way("caller", relay, stack).url,
             relay.caller,
