@@ -98,6 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     text = options.found.read_text("utf-8")
     found = json.loads(text)
+    PUBLISHED.parent.mkdir(exist_ok=True)
     PUBLISHED.write_text(text, "utf-8")
     PAGE.write_text(page(found, BY_HAND.read_text("utf-8")), "utf-8")
     PICTURE.write_text(svg(found), "utf-8")

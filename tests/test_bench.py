@@ -212,6 +212,16 @@ def test_the_picture_has_a_bar_for_each_ratio_on_the_right_side_of_one_and_a_tic
     assert red != green
 
 
+def test_the_page_and_its_picture_are_those_of_the_published_measurement():
+    published = json.loads(report.PUBLISHED.read_text("utf-8"))
+
+    assert not published["is_quick"]
+    assert [line["name"] for line in published["lines"]] == list(LINES)
+    by_hand = report.BY_HAND.read_text("utf-8")
+    assert report.PAGE.read_text("utf-8") == report.page(published, by_hand)
+    assert report.PICTURE.read_text("utf-8") == picture.svg(published)
+
+
 # What is measured, and the farms.
 
 
