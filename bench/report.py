@@ -35,7 +35,7 @@ times our CPU the other needs for the same: it hardly depends on what else the m
 def page(found: dict[str, Any], by_hand: str) -> str:
     """The whole document."""
     parts = [_OPENING, f"Measured {found['measured_at']} on {found['machine']}.\n"]
-    cores, load = found["cores"], max(found["load"])
+    cores, load = found["cores"], found["load"][0]  # before: the load after it is our own
     if load > cores:
         parts.append(
             f"**Others were at work on this machine** (load {load:.0f} on {cores} cores): rates "
