@@ -95,9 +95,10 @@ class Relay:
     def tend(self) -> None:
         """Start it again when it was killed, and keep its append-only file whole."""
         if self._process.poll() is not None:
-            # While it starts it may end by itself: with 2 until the service of the one before has
-            # let go of the port, with 4 when its Redis is killed under it. Then it is begun again.
-            may_end = (-signal.SIGKILL,) if self._was_ready else (-signal.SIGKILL, 2, 4)
+            # While it starts it may refuse, and is begun again: with 2 until the service of the one
+            # before has let go of the port, with 4 when its Redis is killed under it, with 7 when
+            # somebody has the ledger locked.
+            may_end = (-signal.SIGKILL,) if self._was_ready else (-signal.SIGKILL, 2, 4, 7)
             if self._process.returncode not in may_end:
                 self._history.say("fell", party="up", code=self._process.returncode)
             if time.monotonic() - self._started > _AGAIN_SECONDS:
