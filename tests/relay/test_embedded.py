@@ -96,6 +96,38 @@ def test_killed_in_mid_air_it_comes_back_on_the_same_socket_with_every_acknowled
     redis.stop()
 
 
+def test_half_a_transaction_never_comes_back(data: Path, server) -> None:
+    """Killed in the middle of writing one: not at the next start, nor at the one after it."""
+    redis = EmbeddedRedis(data, server=server)
+    two_writes = "redis.call('SET', KEYS[1], '1') redis.call('SET', KEYS[2], ARGV[1])"
+
+    def kill() -> None:
+        note = read_json(data / "redis.json")
+        assert note
+        process = psutil.Process(int(str(note["pid"])))
+        process.kill()
+        process.wait(10)
+        assert not redis.is_running()
+
+    redis.start()
+    with client(redis) as connection:
+        connection.eval(two_writes, 2, "torn 1", "torn 2", "x" * 1000)
+    kill()
+    (log,) = (data / "redis").rglob("*.aof")
+    os.truncate(log, log.stat().st_size - 500)  # within its second write
+
+    redis.start()
+    with client(redis) as connection:
+        assert connection.keys() == []
+        connection.eval(two_writes, 2, "whole 1", "whole 2", "y")
+    kill()
+    redis.start()
+
+    with client(redis) as connection:
+        assert sorted(connection.keys()) == [b"whole 1", b"whole 2"]
+    redis.stop()
+
+
 def test_one_that_outlived_its_relay_is_ended_before_a_new_one_starts(data: Path, server) -> None:
     first = EmbeddedRedis(data, server=server)
     first.start()
