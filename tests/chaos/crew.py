@@ -69,7 +69,8 @@ class Relay:
         self._log: IO[bytes] = (home / "up.log").open("ab")
         self._started = 0.0
         self._was_ready = False
-        self._redis_pid = 0
+        self.log = home / "log"
+        self._kept: set[int] = set()
         self._process = self._start()
         wait_until(
             (self.data / "relay.json").exists, what="the relay is up", seconds=_PATIENCE_SECONDS
@@ -93,7 +94,7 @@ class Relay:
         )
 
     def tend(self) -> None:
-        """Start it again when it was killed, and keep its append-only file whole."""
+        """Start it again when it was killed, and keep what its Redis wrote down."""
         if self._process.poll() is not None:
             # While it starts it may refuse, and is begun again: with 2 until the service of the one
             # before has let go of the port, with 4 when its Redis is killed under it, with 7 when
@@ -105,16 +106,17 @@ class Relay:
                 self._process = self._start()
             return
         self._was_ready = self._was_ready or self._pid_in("relay.json") == self._process.pid
-        self._keep_the_log()
+        self.keep_the_log()
 
-    def _keep_the_log(self) -> None:
-        """A rewritten append-only file would forget what was on the stream (redis_log.py)."""
-        pid = self._pid_in("redis.json")
-        if pid and pid != self._redis_pid:
-            with suppress(redis_py.exceptions.RedisError, OSError, ValueError):
-                with self.redis() as client:
-                    client.config_set("auto-aof-rewrite-percentage", 0)
-                self._redis_pid = pid
+    def keep_the_log(self) -> None:
+        """A second name for each append-only file: Redis removes one that it has written afresh."""
+        self.log.mkdir(exist_ok=True)
+        for path in sorted((self.data / "redis").rglob("*.aof")):
+            with suppress(OSError):  # gone already, or known already
+                found = path.stat()
+                if found.st_ino not in self._kept:
+                    (self.log / f"{len(self._kept):04d}.aof").hardlink_to(path)
+                    self._kept.add(found.st_ino)
 
     def redis(self) -> "redis_py.Redis":
         """A client of the private Redis."""

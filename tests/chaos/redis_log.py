@@ -12,34 +12,50 @@ from pathlib import Path
 from relay.events import STREAM, Admitted, FinalEvent, WritebackEvent, decode
 from tests.chaos.history import Event
 
-_ENTRY = re.compile(
-    rb"\*(\d+)\r\n\$4\r\nXADD\r\n\$%d\r\n%s\r\n" % (len(STREAM), STREAM.encode()), re.IGNORECASE
+# What is looked for among the commands: transactions, a server that starts, and the stream's.
+_STEP = re.compile(
+    rb"\*1\r\n\$5\r\n(?P<begin>MULTI)\r\n|\*1\r\n\$4\r\n(?P<end>EXEC)\r\n"
+    rb"|\*2\r\n\$6\r\n(?P<start>SELECT)\r\n"
+    rb"|\*(?P<count>\d+)\r\n\$4\r\nXADD\r\n\$%d\r\n%s\r\n" % (len(STREAM), STREAM.encode()),
+    re.IGNORECASE,
 )
 
-
-class Rewritten(Exception):
-    """Redis has rewritten its file: what was on the stream before is not to be known any more."""
+Entry = tuple[tuple[int, int], list[tuple[bytes, bytes]]]
 
 
 def happenings(folder: Path) -> Iterator[Event]:
-    """``taken``, ``ended`` and ``settled``, as the checker knows them, in order."""
-    for _, fields in sorted(_entries(folder)):
+    """``taken``, ``ended`` and ``settled``, as the checker knows them, in order.
+
+    *folder* has every append-only file there ever was. Of a transaction whose end was never
+    written, nothing has happened.
+    """
+    found: dict[tuple[int, int], list[tuple[bytes, bytes]]] = {}
+    for file in sorted(folder.rglob("*.aof")):
+        for entry_id, fields in _entries(file.read_bytes()):
+            found.setdefault(entry_id, fields)
+    for _, fields in sorted(found.items()):
         yield from _events(dict(fields))
 
 
-def _entries(folder: Path) -> Iterator[tuple[tuple[int, int], list[tuple[bytes, bytes]]]]:
-    files = sorted(folder.rglob("*.aof"))
-    bases = [file.name for file in folder.rglob("*.base.*")]
-    if not files or any(".1.base." not in name for name in bases):
-        raise Rewritten(f"{[file.name for file in files]} {bases}")
-    for file in files:
-        data = file.read_bytes()
-        if data.startswith(b"REDIS"):  # Redis 6 writes a rewrite's snapshot into the file itself
-            raise Rewritten(file.name)
-        for found in _ENTRY.finditer(data):
-            words = list(_words(data, found.end(), int(found[1]) - 2))
+def _entries(data: bytes) -> Iterator[Entry]:
+    pending: list[Entry] | None = None
+    began = 0
+    for step in _STEP.finditer(data):
+        if step["begin"]:
+            pending, began = [], step.end()
+        elif step["start"]:  # what was torn before it is void
+            pending = pending if step.start() == began else None
+        elif step["end"]:
+            yield from pending or ()
+            pending = None
+        else:
+            words = list(_words(data, step.end(), int(step["count"]) - 2))
             first, _, second = words[0].partition(b"-")
-            yield (int(first), int(second)), list(zip(words[1::2], words[2::2], strict=True))
+            entry = (int(first), int(second)), list(zip(words[1::2], words[2::2], strict=True))
+            if pending is None:
+                yield entry
+            else:
+                pending.append(entry)
 
 
 def _words(data: bytes, at: int, count: int) -> Iterator[bytes]:

@@ -341,7 +341,7 @@ class _Course:
         for event in self._queue():
             say(**event)
         self._crew.relay.stop()
-        for event in redis_log.happenings(self._crew.relay.data / "redis"):
+        for event in redis_log.happenings(self._crew.relay.log):
             say(**event)
         with closing(self._open_books()) as books:
             for row in books.execute(_BOOKED):
