@@ -1,5 +1,7 @@
 """A connection to SQLite or PostgreSQL: patient, its transactions short, its exceptions ours."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self
@@ -12,6 +14,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from relay.errors import BadConfig, LedgerError, LedgerRefused, LedgerUnavailable
 
 _PATIENCE_SECONDS: Final = 5
+_SQLITE_PATIENCE_SECONDS: Final = 10
 
 
 class Database:
@@ -28,7 +31,7 @@ class Database:
         """
         try:
             if url.startswith("sqlite"):
-                engine = sa.create_engine(url, connect_args={"timeout": 10})
+                engine = sa.create_engine(url, connect_args={"timeout": _SQLITE_PATIENCE_SECONDS})
                 sa.event.listen(engine, "connect", _set_up_sqlite)
             else:
                 engine = sa.create_engine(
@@ -92,11 +95,25 @@ def _postgres_patience(url: str) -> dict[str, object]:
 
 def _set_up_sqlite(connection: Any, record: object) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute(f"PRAGMA busy_timeout={_SQLITE_PATIENCE_SECONDS * 1000}")
+    _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA busy_timeout=10000")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:
+    """Once per file, and lasting. SQLite waits for nobody there: of two at once one is refused."""
+    until = time.monotonic() + _SQLITE_PATIENCE_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def insert_into(dialect: Dialect, table: sa.Table) -> Any:

@@ -2,7 +2,9 @@
 
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -90,6 +92,23 @@ def test_migrating_again_or_at_once_does_no_harm(database_url: str) -> None:
     ledgers[0].check_version()
     for ledger in ledgers:
         ledger.close()
+
+
+def test_a_new_file_that_many_open_at_once_is_refused_to_nobody(tmp_path: Path) -> None:
+    """SQLite waits for nobody while it switches to its write-ahead log: so we do."""
+
+    def opened(ledger: Ledger) -> None:
+        together.wait()
+        ledger.ping()
+
+    together = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(100):
+            url = f"sqlite:///{tmp_path / f'{number}.sqlite3'}"
+            ledgers = [Ledger.open(url) for _ in range(8)]
+            list(pool.map(opened, ledgers))
+            for ledger in ledgers:
+                ledger.close()
 
 
 def test_tables_of_another_version_are_said_with_the_cure(database_url: str) -> None:
