@@ -14,7 +14,7 @@ from collections import deque
 from types import TracebackType
 from typing import Final, Self
 
-from bench.farm import STOP_SECONDS, FarmNotStarted
+from bench.farm import STOP_SECONDS, Chains, FarmNotStarted
 from bench.frame import ROOT
 
 _REQUEST = re.compile(rb"GET /(\d+)\?n=(\d+) HTTP/1\.1\r\n(?:[^\r\n]+\r\n)*\r\n")
@@ -22,33 +22,19 @@ _LONGEST: Final = 16 * 1024
 _PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 7\r\n\r\nlanded\n"
 
 
-class DelayedFarm:
+class DelayedFarm(Chains):
     """As bench/farm.py's, for as long as the block lasts; connections are kept."""
 
     def __init__(self, *, hops: int = 3, delay_ms: int) -> None:
-        self.hops = hops
+        super().__init__(hops=hops)
         self.delay_ms = delay_ms
-        self.port = 0
         self._process: subprocess.Popen[str] | None = None
-
-    @property
-    def url(self) -> str:
-        """Where the farm answers, without a slash at the end."""
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
         """Its process id."""
         assert self._process is not None
         return self._process.pid
-
-    def link(self, number: int) -> str:
-        """The first address of chain *number*: ``hops`` redirects before its page."""
-        return f"{self.url}/{self.hops}?n={number}"
-
-    def landing(self, number: int) -> str:
-        """The page that chain *number* ends on."""
-        return f"{self.url}/0?n={number}"
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(

@@ -39,29 +39,17 @@ def find_nginx() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
-class Farm:
-    """A website of redirects, for as long as the block lasts.
+class Chains:
+    """Addresses of a farm's chains: each link leads over *hops* redirects to a page of its own."""
 
-    *is_closing* ends every connection after one answer, so that each hop needs a fresh one.
-    """
-
-    def __init__(self, *, hops: int = 3, is_closing: bool = False) -> None:
+    def __init__(self, *, hops: int) -> None:
         self.hops = hops
-        self.is_closing = is_closing
         self.port = 0
-        self._folder: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where the farm answers, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """The nginx master's process id."""
-        assert self._process is not None
-        return self._process.pid
 
     def link(self, number: int) -> str:
         """The first address of chain *number*: ``hops`` redirects before its page."""
@@ -70,6 +58,25 @@ class Farm:
     def landing(self, number: int) -> str:
         """The page that chain *number* ends on."""
         return f"{self.url}/0?n={number}"
+
+
+class Farm(Chains):
+    """A website of redirects, for as long as the block lasts.
+
+    *is_closing* ends every connection after one answer, so that each hop needs a fresh one.
+    """
+
+    def __init__(self, *, hops: int = 3, is_closing: bool = False) -> None:
+        super().__init__(hops=hops)
+        self.is_closing = is_closing
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The nginx master's process id."""
+        assert self._process is not None
+        return self._process.pid
 
     def __enter__(self) -> Self:
         nginx = find_nginx()
