@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import redis as redis_py
+from redis.lock import Lock
 
 from relay.errors import LedgerError
 from relay.ledger.ledger import Ledger
@@ -20,16 +21,8 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 2.0
 _LOCK: Final = "linkrow:lock:rebuild"
-_LOCK_MS: Final = 15_000  # after a clock was killed in mid-rebuild, the next one waits so long
+_LOCK_SECONDS: Final = 15.0  # after a clock was killed in mid-rebuild, the next one waits so long
 _PROGRESS_SECONDS: Final = 7 * 86400  # as long as a refresh's counters live in Redis
-
-_RENEW = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-"""
-_DROP = (
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-)
 
 
 class Clock:
@@ -43,9 +36,6 @@ class Clock:
         self._broker = broker
         self._ledger = ledger
         self._redis: Any = broker.redis
-        self._token = secrets.token_hex(8)
-        self._renew = self._redis.register_script(_RENEW)
-        self._drop = self._redis.register_script(_DROP)
 
     def run(self, stop: threading.Event) -> None:
         """Until *stop*."""
@@ -124,11 +114,13 @@ class Clock:
     @contextmanager
     def _only_one(self) -> Iterator[bool]:
         """Whether the lock is ours. It is renewed for as long as this process lives and works."""
-        if not self._redis.set(_LOCK, self._token, nx=True, px=_LOCK_MS):
+        # Not of one thread: another one renews it.
+        lock = self._redis.lock(_LOCK, timeout=_LOCK_SECONDS, blocking=False, thread_local=False)
+        if not lock.acquire():
             yield False
             return
         is_over = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=[is_over], name="rebuild", daemon=True)
+        keeper = threading.Thread(target=_keep, args=[lock, is_over], name="rebuild", daemon=True)
         keeper.start()
         try:
             yield True
@@ -136,9 +128,10 @@ class Clock:
             is_over.set()
             keeper.join()
             with suppress(redis_py.exceptions.RedisError):  # it runs out by itself
-                self._drop(keys=[_LOCK], args=[self._token])
+                lock.release()
 
-    def _keep(self, is_over: threading.Event) -> None:
-        while not is_over.wait(_LOCK_MS / 3000):
-            with suppress(redis_py.exceptions.RedisError):
-                self._renew(keys=[_LOCK], args=[self._token, _LOCK_MS])
+
+def _keep(lock: Lock, is_over: threading.Event) -> None:
+    while not is_over.wait(_LOCK_SECONDS / 3):
+        with suppress(redis_py.exceptions.RedisError):
+            lock.reacquire()

@@ -236,7 +236,7 @@ def test_an_open_store_is_not_rebuilt(world, redis) -> None:
 def test_the_lock_of_a_rebuild_lives_as_long_as_the_rebuild(
     world, redis, ledger, monkeypatch
 ) -> None:
-    monkeypatch.setattr(clock_module, "_LOCK_MS", 1500)
+    monkeypatch.setattr(clock_module, "_LOCK_SECONDS", 1.5)
     redis.flushall()
 
     def until_renewed() -> None:
