@@ -54,7 +54,7 @@ def main() -> int:
     if options.repeat < 1:
         parser.error("--repeat must be 1 or more")
     lines = []
-    before = os.getloadavg()[0]
+    load = round(os.getloadavg()[0], 1)  # before: what comes after is our own
     try:
         for name in names:
             make, usual, quick = LINES[name]
@@ -62,9 +62,8 @@ def main() -> int:
                 tempfile.TemporaryDirectory(prefix="linkrow-bench-") as folder,
                 make(Path(folder), quick if options.quick else usual) as line,
             ):
-                lines.append(
-                    frame.run(line, repeat=1 if name in once else options.repeat, say=_say)
-                )
+                found = frame.run(line, repeat=1 if name in once else options.repeat, say=_say)
+                lines.append(found | {"measured_at": _now(), "load": load})
     except (NoNginx, resolve.NoCurl, FarmNotStarted) as error:
         print(f"bench: {error}", file=sys.stderr)
         return Exit.MISSING
@@ -72,16 +71,14 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return Exit.WRONG
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    found = {
-        "measured_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    measured = {
         "machine": f"{machine}, Python {platform.python_version()}",
         "cores": os.cpu_count(),
         "is_quick": options.quick,
-        "load": [round(load, 1) for load in (before, os.getloadavg()[0])],
         "lines": lines,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    options.out.write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
     for line in lines:
         print(in_words(line))
     return Exit.OK
@@ -91,10 +88,12 @@ def in_words(line: dict[str, Any]) -> str:
     """One line of the table, for who watches."""
     said = [f"\n{line['title']}"]
     for each in line["contestants"]:
-        if line["of_waits"]:
+        if line["measure"] == frame.Measure.WAIT:
             figures = (
                 f"{each['p50_ms']['median']:8,.1f} ms p50 {each['p95_ms']['median']:8,.1f} p95"
             )
+        elif line["measure"] == frame.Measure.CALLS:
+            figures = f"{each['calls']['median']:10,.0f} calls for {each['count']:,} {line['unit']}"
         else:
             figures = f"{each['per_second']['median']:10,.0f} {line['unit']}/s"
         cpu, peak = each["cpu_us_each"], each["peak_mb"]
@@ -103,6 +102,10 @@ def in_words(line: dict[str, Any]) -> str:
         spread = f"{each['min']:.2f}..{each['max']:.2f}"
         said.append(f"  {each['median']:.2f}x {each['yardstick']} ({spread}; aim {each['aim']}x)")
     return "\n".join(said)
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _say(text: str) -> None:

@@ -14,10 +14,19 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
+
+
+class Measure(StrEnum):
+    """What counts on a line."""
+
+    RATE = "rate"  # how many pieces of work in a second
+    WAIT = "wait"  # how long one piece of work takes
+    CALLS = "calls"  # how many calls of somebody's API all of it takes: those are rationed
 
 
 class WrongAnswer(Exception):
@@ -32,6 +41,7 @@ class Turn:
     cpu_seconds: float
     peak_mb: float
     waits: Sequence[float] = ()
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +51,8 @@ class Contestant:
     Its last line of standard error may be a JSON object: ``seconds`` is the time without its own
     start (else the whole process is timed), ``cpu_seconds`` what it and its helpers spent in that
     time (else what the process and the children it waited for spent in their lives), ``waits``
-    how long each piece took. *check* raises WrongAnswer from its standard output.
+    how long each piece took, ``calls`` how many calls of the API it made. *check* raises
+    WrongAnswer from its standard output.
     """
 
     name: str
@@ -54,8 +65,8 @@ class Contestant:
 class Aim:
     """How many times faster than *yardstick* Linkrow wants to be.
 
-    *mark* is a yardstick that nobody runs: pieces of work in a second, or on a line of waits
-    milliseconds.
+    *mark* is a yardstick that nobody runs: pieces of work in a second, or milliseconds on a line of
+    waits, or pieces of work for each call on a line of calls.
     """
 
     yardstick: str
@@ -65,16 +76,13 @@ class Aim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of the table: the same work by everybody. The first contestant is Linkrow.
-
-    *of_waits*: what counts is how long one piece of work takes and not how many there are.
-    """
+    """One line of the table: the same work by everybody. The first contestant is Linkrow."""
 
     name: str
     title: str
     contestants: Sequence[Contestant]
     unit: str
-    of_waits: bool = False
+    measure: Measure = Measure.RATE
     aims: Sequence[Aim] = field(default_factory=tuple)
 
 
@@ -114,6 +122,7 @@ def take_turn(contestant: Contestant) -> Turn:
         cpu_seconds=float(said.get("cpu_seconds", usage.ru_utime + usage.ru_stime)),
         peak_mb=usage.ru_maxrss / scale,
         waits=said.get("waits", ()),
+        calls=int(said.get("calls", 0)),
     )
 
 
@@ -128,7 +137,7 @@ def summed_up(line: Line, turns: dict[str, list[Turn]]) -> dict[str, Any]:
         "name": line.name,
         "title": line.title,
         "unit": line.unit,
-        "of_waits": line.of_waits,
+        "measure": line.measure,
         "rounds": len(ours),
         "contestants": [
             {
@@ -162,23 +171,32 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def _speed(line: Line, contestant: Contestant, turn: Turn) -> float:
     """What is compared; more is better."""
-    return 1 / percentile(turn.waits, 0.5) if line.of_waits else contestant.count / turn.seconds
+    match line.measure:
+        case Measure.WAIT:
+            return 1 / percentile(turn.waits, 0.5)
+        case Measure.CALLS:
+            return contestant.count / turn.calls
+        case Measure.RATE:
+            return contestant.count / turn.seconds
 
 
 def _figures(line: Line, contestant: Contestant, turns: Sequence[Turn]) -> dict[str, Any]:
-    if not line.of_waits:
-        return {"per_second": _spread([contestant.count / turn.seconds for turn in turns])}
-    return {
-        "p50_ms": _spread([1000 * percentile(turn.waits, 0.5) for turn in turns]),
-        "p95_ms": _spread([1000 * percentile(turn.waits, 0.95) for turn in turns]),
-    }
+    if line.measure is Measure.WAIT:
+        return {
+            "p50_ms": _spread([1000 * percentile(turn.waits, 0.5) for turn in turns]),
+            "p95_ms": _spread([1000 * percentile(turn.waits, 0.95) for turn in turns]),
+        }
+    rate = {"per_second": _spread([contestant.count / turn.seconds for turn in turns])}
+    if line.measure is Measure.CALLS:
+        return {"calls": _spread([turn.calls for turn in turns]), **rate}
+    return rate
 
 
 def _ratios(line: Line, aim: Aim, speeds: dict[str, list[float]]) -> list[float]:
     """Round by round: whatever slowed the machine then slowed both."""
     ours = speeds[line.contestants[0].name]
     if aim.mark is not None:
-        mark = 1000 / aim.mark if line.of_waits else aim.mark
+        mark = 1000 / aim.mark if line.measure is Measure.WAIT else aim.mark
         return [speed / mark for speed in ours]
     return [a / b for a, b in zip(ours, speeds[aim.yardstick], strict=True)]
 

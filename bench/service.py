@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.frame import Aim, Contestant, Line, WrongAnswer
+from bench.frame import Aim, Contestant, Line, Measure, WrongAnswer
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def waking(folder: Path, *, jobs: int) -> Iterator[Line]:
         name="waking",
         title="One job handed in, until an idle agent has it",
         unit="jobs",
-        of_waits=True,
+        measure=Measure.WAIT,
         contestants=(
             _python("Linkrow, signed, over HTTP", "waking_linkrow", jobs),
             _python("rq SimpleWorker, beside Redis", "waking_rq", jobs, "simple"),
