@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulators.fixtures import sheets_api  # noqa: F401  (a fixture for all tests)
+
 CASES = Path(__file__).parent / "cases"
 CI = os.environ.get("CI") == "true"
 

@@ -1,0 +1,15 @@
+"""The fixture `sheets_api`: a Sheets emulator in this process, on a port of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.emulators.sheets.emulator import Emulator
+
+
+@pytest.fixture
+def sheets_api() -> Iterator[Emulator]:
+    emulator = Emulator()
+    emulator.start()
+    yield emulator
+    emulator.stop()
