@@ -28,14 +28,13 @@ class GridRange:
         spelled: dict[str, int] = {}
         if self.sheet_id:
             spelled["sheetId"] = self.sheet_id
-        for name, value in (
-            ("startRowIndex", self.r0),
-            ("endRowIndex", self.r1),
-            ("startColumnIndex", self.c0),
-            ("endColumnIndex", self.c1),
-        ):
-            if value is not None:
-                spelled[name] = value
+        ends = {
+            "startRowIndex": self.r0,
+            "endRowIndex": self.r1,
+            "startColumnIndex": self.c0,
+            "endColumnIndex": self.c1,
+        }
+        spelled.update((name, value) for name, value in ends.items() if value is not None)
         return spelled
 
     @classmethod

@@ -55,7 +55,7 @@ class Sheet:
         return new
 
     def list_of(self, part: str) -> list[Any]:
-        """A part that is a list, made when it is not there: `sheet.list_of("merges").append(...)`."""
+        """A part that is a list, made when it is not there: `sheet.list_of("merges")`."""
         return self.parts.setdefault(part, [])
 
     @property
