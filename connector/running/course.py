@@ -13,7 +13,7 @@ from connector.running.estimate import Estimate, Recent, estimate
 from connector.running.footprint import Footprint, Peak, own_peak
 from connector.running.own_agent import NotWritten, OwnAgent
 from connector.running.relay_link import RelayLink
-from connector.running.submitter import Submitter
+from connector.running.submitter import SubmitterThread
 from connector.running.summary import Summary, percentile
 from wire.models import RefreshProgress
 from wire.vocab import Writeback
@@ -62,7 +62,7 @@ class Course:
         self._screen = screen
         self._stop = stop
         self._clock = clock
-        self._submitter = Submitter(source, terms, tally, link, stop)
+        self._submitter = SubmitterThread(source, terms, tally, link, stop)
         self._walk_ms: Counter[int] = Counter()
         self._not_written: list[NotWritten] = []
         self._progress: RefreshProgress | None = None
@@ -121,7 +121,7 @@ class Course:
             settled,
             finished=finished,
             estimate=estimate(samples, done=finished, total=self._tally.to_check),
-            text=self._submitter.waits_for,
+            text=self._submitter.work.waits_for,
         )
 
     def _look_at_memory(self) -> None:
@@ -136,7 +136,7 @@ class Course:
         submitter = self._submitter
         if submitter.error is None or submitter.is_alive():
             return
-        if submitter.submitted == 0 or not isinstance(submitter.error, RelayError):
+        if submitter.work.submitted == 0 or not isinstance(submitter.error, RelayError):
             raise submitter.error
 
     def _figures(self) -> tuple[int, int, int]:
@@ -150,7 +150,7 @@ class Course:
     def _is_over(self, *, settled: int) -> bool:
         if self._submitter.is_alive():
             return False
-        return settled >= self._submitter.submitted
+        return settled >= self._submitter.work.submitted
 
     def _refresh_progress(self) -> None:
         assert self._terms.refresh_id
@@ -162,7 +162,7 @@ class Course:
             return
         if progress is not None:
             self._progress = progress
-            self._submitter.finished = progress.finished
+            self._submitter.work.finished = progress.finished
 
     def _start_agent(self) -> None:
         self._agent = self._hire()
@@ -198,7 +198,7 @@ class Course:
             return True
         settled, _, submitted = self._figures()
         is_all = self._submitter.error is None and not self._trouble
-        return is_all and settled >= max(submitted, self._submitter.submitted)
+        return is_all and settled >= max(submitted, self._submitter.work.submitted)
 
     def summary(self, *, seconds: float) -> Summary:
         """What to say at the end."""
@@ -213,7 +213,7 @@ class Course:
             refresh_id=self._terms.refresh_id,
             relay=self._link.url,
             rows=self._tally.rows,
-            submitted=max(self._submitter.submitted, progress.submitted if progress else 0),
+            submitted=max(self._submitter.work.submitted, progress.submitted if progress else 0),
             finished=progress.finished if progress else 0,
             by_conclusion=by_conclusion,
             by_writeback=progress.by_writeback if progress else {},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.running.window import MOST, Window
+from connector.window import MOST, Window
 
 
 class Queue:

@@ -1,4 +1,4 @@
-"""How many of a run's rows lie at the relay at once, learned from what it takes. Pure."""
+"""How many of a source's rows lie at the relay at once, learned from what it takes. Pure."""
 
 from dataclasses import dataclass, replace
 from typing import Final, Self
