@@ -19,7 +19,7 @@ _CODES: Final[dict[type[queue.QueueError], str]] = {
     queue.IdempotencyKeyReused: "idempotency_key_reused",
     queue.QueueFull: "queue_full",
     queue.QuotaExceeded: "quota_exceeded",
-    queue.UnknownSource: "not_found",
+    queue.UnknownSource: "unknown_source",
     queue.AlreadyFinal: "already_final",
     queue.RecorderBehind: "recorder_behind",
     queue.Rebuilding: "rebuilding",

@@ -19,6 +19,8 @@ from wire.vocab import (
     JobKind,
     JobStatus,
     LeaseState,
+    RefreshScope,
+    RefreshState,
     ReportState,
     Tier,
     Writeback,
@@ -189,15 +191,25 @@ class JobList(Model):
 
 
 class RefreshProgress(Model):
-    """How far a refresh is. ``pending`` of *by_writeback* counts rows still to be written."""
+    """How far a refresh is. ``pending`` of *by_writeback* counts rows still to be written.
+
+    *rows* is how many rows its scope covers, *not_submitted* why some of them became no job. Of a
+    run over a file, which no relay was asked for, only the counts are known.
+    """
 
     refresh_id: str
-    state: Literal["waiting_for_agent", "reading", "running", "done", "canceled", "failed"]
-    rows: int | None
+    source_id: str | None = None
+    scope: RefreshScope | None = None
+    state: RefreshState
+    rows: int | None = None
     submitted: int
     finished: int
     by_conclusion: dict[Conclusion, int]
     by_writeback: dict[Writeback, int]
+    not_submitted: dict[Conclusion, int] = {}
+    error: ErrorDetail | None = None
+    created_at: Instant | None = None
+    ended_at: Instant | None = None
 
 
 class Capabilities(Model):
@@ -205,6 +217,8 @@ class Capabilities(Model):
 
     tiers: Annotated[list[Tier], Field(min_length=1)] = [Tier.STANDARD]
     profiles: Annotated[list[ProfileName], Field(max_length=100)] = []
+    refresh: bool = False
+    """Whether it can read the sources that it names, and submit their rows."""
 
 
 class LeaseRequest(Model):
@@ -223,8 +237,21 @@ class LeaseRequest(Model):
         return self
 
 
+class RefreshOrder(Model):
+    """What an agent is to read and submit. *max_age_seconds* comes with scope ``stale`` only."""
+
+    refresh_id: str
+    scope: RefreshScope
+    max_age_seconds: int | None = None
+    row_ids: list[str] = []
+
+
 class Lease(Model):
-    """One job, handed to one agent for a while. *result* comes with kind ``writeback`` only."""
+    """One job, handed to one agent for a while.
+
+    *result* comes with kind ``writeback`` only. *refresh* with kind ``refresh`` only, which has no
+    link: its tracking_url is empty.
+    """
 
     job_id: str
     lease_id: str
@@ -239,6 +266,7 @@ class Lease(Model):
     delivery: int
     attempt: int
     result: JobAnswer | None = None
+    refresh: RefreshOrder | None = None
 
 
 class LeaseAnswer(Model):

@@ -57,11 +57,18 @@ _ALL: Final = (
     ProblemType(code="stale_timestamp", status=401, title="Signed too long ago, or in the future"),
     ProblemType(code="forbidden_scope", status=403, title="The key may not do this"),
     ProblemType(code="not_found", status=404, title="There is no such thing"),
+    ProblemType(code="unknown_source", status=404, title="There is no such source"),
     ProblemType(
         code="method_not_allowed", status=405, title="This address does not take that method"
     ),
     ProblemType(code="nonce_replayed", status=409, title="This very request was seen before"),
     ProblemType(code="already_final", status=409, title="The job has ended already"),
+    ProblemType(
+        code="refresh_running", status=409, title="Another refresh of this source is running"
+    ),
+    ProblemType(code="refresh_canceled", status=409, title="The refresh was canceled"),
+    ProblemType(code="refresh_over", status=409, title="The refresh is over"),
+    ProblemType(code="source_paused", status=409, title="The source is paused"),
     ProblemType(code="payload_too_large", status=413, title="The request is too large"),
     ProblemType(code="unsupported_media_type", status=415, title="The body must be JSON"),
     ProblemType(

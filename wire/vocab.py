@@ -166,6 +166,56 @@ class ReportState(StrEnum):
     STALE = "stale"
 
 
+class RefreshScope(StrEnum):
+    """Which rows of a source a refresh checks."""
+
+    ALL = "all"
+    STALE = "stale"
+    FAILED = "failed"
+    ROWS = "rows"
+
+
+class RefreshState(StrEnum):
+    """How far a refresh is. The last three are final.
+
+    ``running``: every row was read and submitted; it is ``done`` when all of its jobs have ended
+    and no row of theirs is still to be written.
+    """
+
+    WAITING_FOR_AGENT = "waiting_for_agent"
+    READING = "reading"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELED = "canceled"
+    FAILED = "failed"
+
+
+class ReadState(StrEnum):
+    """What an agent says of a source that it reads for a refresh."""
+
+    READING = "reading"
+    READ = "read"
+    FAILED = "failed"
+
+
+class ReadReportState(StrEnum):
+    """What the relay did with that word. After the last two, the agent stops reading."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+    CANCELED = "canceled"
+
+
+class SourceKind(StrEnum):
+    """What a source is."""
+
+    SHEET = "sheet"
+    FILE = "file"
+
+
+REFRESH_IS_OVER: Final = frozenset({RefreshState.DONE, RefreshState.CANCELED, RefreshState.FAILED})
+
 FINAL_STATUSES: Final = frozenset(JobStatus) - {JobStatus.QUEUED, JobStatus.RUNNING}
 
 CONCLUSIONS: Final[dict[JobStatus, tuple[Conclusion, ...]]] = {

@@ -13,7 +13,7 @@ from relay.queue.scripted import ScriptedQueue
 from relay.queue.scripts import redis_errors
 from relay.queue.stored import FIELDS, OWED_FIELDS, owed_record, record_of
 from wire.models import JobAnswer, RefreshProgress
-from wire.vocab import FINAL_STATUSES, Conclusion, Writeback
+from wire.vocab import FINAL_STATUSES, Conclusion, RefreshState, Writeback
 
 
 class Reading(ScriptedQueue):
@@ -64,7 +64,7 @@ class Reading(ScriptedQueue):
         submitted, finished = numbers.get("submitted", 0), numbers.get("finished", 0)
         return RefreshProgress(
             refresh_id=refresh_id,
-            state="done" if finished >= submitted else "running",
+            state=RefreshState.DONE if finished >= submitted else RefreshState.RUNNING,
             rows=None,
             submitted=submitted,
             finished=finished,

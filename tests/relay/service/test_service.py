@@ -292,7 +292,10 @@ def test_what_belongs_to_others_is_not_there(service: Any, job: Any) -> None:
         service.post("/v1/agent/lease", {"sources": ["src_a"]}, key="theirs/device"),
     ]
 
-    assert [problem(answer).code for answer in answers] == ["not_found"] * 5
+    assert [problem(answer).code for answer in answers] == [
+        *["not_found"] * 3,
+        *["unknown_source"] * 2,
+    ]
     assert service.get("/v1/jobs", key="theirs").json["items"] == []
 
 
