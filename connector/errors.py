@@ -18,6 +18,10 @@ ConnectorError
     Locked
     ChangedUnderneath
     AlreadyRunning
+    SourceExists
+    UnknownSource
+    AmbiguousSource
+    NoSuchPlace
     RelayNotStarted
     CredentialsUnusable
 """
@@ -209,13 +213,68 @@ class ChangedUnderneath(ConnectorError):
 
 
 class AlreadyRunning(ConnectorError):
-    """A run over this file is going on."""
+    """A run over this file or sheet is going on, or an agent serves it."""
 
     code = "already_running"
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"another run is working on {path}; let it finish, or stop it")
-        self.path = path
+    def __init__(self, what: object, *, is_registered: bool = False) -> None:
+        if is_registered:
+            why = (
+                f"an agent serves {what}, or another run works on it; ask the agent with "
+                "linkrow refresh, or have it pause: linkrow source pause"
+            )
+        else:
+            why = f"another run is working on {what}; let it finish, or stop it"
+        super().__init__(why)
+        self.what = what
+
+
+class SourceExists(ConnectorError):
+    """This place is registered already."""
+
+    code = "source_exists"
+
+    def __init__(self, name: str, source_id: str) -> None:
+        super().__init__(
+            f"it is registered already, as {name}; see linkrow source show {source_id}"
+        )
+        self.name = name
+        self.source_id = source_id
+
+
+class UnknownSource(ConnectorError):
+    """No registered source is called that."""
+
+    code = "unknown_source"
+
+    def __init__(self, named: str, names: Sequence[str]) -> None:
+        there = ", ".join(repr(name) for name in names[:20])
+        super().__init__(
+            f"no registered source is called {named!r}; "
+            + (f"there are {there}" if names else "see linkrow source list")
+        )
+        self.named = named
+
+
+class AmbiguousSource(ConnectorError):
+    """Several registered sources are called that."""
+
+    code = "ambiguous_source"
+
+    def __init__(self, named: str, found: Sequence[tuple[str, str]]) -> None:
+        several = "; ".join(f"{source_id} is {place}" for source_id, place in found[:10])
+        super().__init__(f"{named!r} could be {len(found)} sources, say which by id: {several}")
+        self.found = tuple(source_id for source_id, _ in found)
+
+
+class NoSuchPlace(ConnectorError):
+    """What was named is no file, and no sheet that we can find."""
+
+    code = "no_such_place"
+
+    def __init__(self, named: str, why: str) -> None:
+        super().__init__(f"{named!r} {why}")
+        self.named = named
 
 
 class RelayNotStarted(ConnectorError):
