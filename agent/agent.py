@@ -11,6 +11,7 @@ Here they are put together, started and ended; what each does stands in a file o
 import logging
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -25,6 +26,7 @@ from agent.holdings import Holdings
 from agent.keeping import Keeping
 from agent.leasing import Leasing
 from agent.renewing import Renewing
+from agent.serving import Serving
 from agent.spool import Settled, Spool
 from agent.walking import Walker, Walking
 from agent.writing import Writing
@@ -82,12 +84,19 @@ class Agent:
             tick_seconds=duty.tick_seconds,
         )
         self._writing = Writing(
-            duty,
             keeping=self._keeping,
             events=events,
             course=self._course,
-            is_quiet=self.is_quiet,
+            is_quiet=self._is_still,
             on_settled=self._courier.confirm,
+        )
+        self._serving = Serving(
+            duty,
+            writing=self._writing,
+            events=events,
+            course=self._course,
+            in_hand=self._holdings.of,
+            on_open=self._write_kept,
         )
         self._renewing = Renewing(
             self._contact,
@@ -114,8 +123,10 @@ class Agent:
         walk = course.thread("walker", self._walking.run)
         renew = course.thread("renewer", self._renewing.run)
         lease = course.thread("lessee", lambda: self._leasing.run(until_empty=until_empty))
+        serve = course.thread("servant", self._serving.run)
         self._courier.start()
-        self._writing.start()
+        self._serving.begin()
+        serve.start()
         renew.start()
         self._resume()
         if not course.stop.is_set():
@@ -123,10 +134,12 @@ class Agent:
             lease.start()
         while not course.stop.wait(self._duty.tick_seconds):
             pass  # in short steps, so that Ctrl-C gets through on Windows too
+        self._serving.stop()
         self._drain(walk)
-        for thread in (walk, renew):
+        for thread in (walk, renew, serve):
             if thread.ident is not None:
                 thread.join(5)
+        self._serving.close()
         if course.error is not None:
             raise course.error
         return len(self._spool)
@@ -134,9 +147,11 @@ class Agent:
     def _resume(self) -> None:
         """First what an earlier process left: report it, write it; then give back what it held."""
         reports = rows = words = 0
+        orphans: Counter[str] = Counter()
         for part in self._spool.parts():
             self._courier.confirm(part.settled)
-            self._writing.put(part.accepted)
+            self._writing.put_kept(part.accepted)
+            orphans.update(self._orphans(part.accepted))
             self._courier.report(part.resolved)
             reports += len(part.resolved)
             rows += len(part.accepted)
@@ -148,6 +163,13 @@ class Agent:
                 rows,
                 words,
             )
+        for source_id, count in orphans.items():
+            logger.warning(
+                "%d results of %s are kept: that source is not registered here any more, and they "
+                "are written once it is added again",
+                count,
+                source_id,
+            )
         course = self._course
         course.wait_until(lambda: not self._courier.reports_left())
         # Giving back also lets others write what we owe; a moment spares them that work. A file
@@ -157,7 +179,7 @@ class Agent:
             until=course.clock() + _RESUME_SECONDS,
         )
         ask = ReleaseRequest(
-            all=True, sources=list(self._duty.sources), sourceless=self._duty.sourceless
+            all=True, sources=self._serving.all_ids(), sourceless=self._duty.sourceless
         )
         self._contact.insist(lambda: self._contact.relay.release(ask))
 
@@ -165,7 +187,8 @@ class Agent:
         """Finish what is in hand while there is time, give back the rest, write and confirm."""
         course, courier, writing = self._course, self._courier, self._writing
         began = course.clock()
-        until = began + (self._duty.drain_seconds if course.error is None else 2.0)
+        seconds = self._duty.drain_seconds + self._serving.drain_seconds()
+        until = began + (seconds if course.error is None else 2.0)
         writing.hurry()
         if walk.ident is not None:
             course.wait_until(
@@ -202,12 +225,19 @@ class Agent:
         return room if room >= duty.ahead // 2 or not walking else 0
 
     def is_quiet(self) -> bool:
-        """Whether nothing is on its way to a writer."""
+        """Whether nothing is on its way to a writer, and every source was looked at."""
+        return self._is_still() and self._serving.is_settled
+
+    def _is_still(self) -> bool:
         return self._walking.is_idle() and not self._courier.reports_left()
 
+    def sources(self) -> list[str]:
+        """The sources whose work is to be taken now."""
+        return self._serving.ids()
+
     def serves(self, source_id: str | None) -> bool:
-        """Whether rows of this source are ours to write."""
-        return self._writing.serves(source_id)
+        """Whether work of this source is to be taken."""
+        return self._serving.serves(source_id)
 
     def walk(self, leases: Sequence[Lease], *, until: float) -> None:
         """Walk these links, held until *until*."""
@@ -234,12 +264,24 @@ class Agent:
             if answer and answer.state is ReportState.RETRY:
                 self._leasing.will_come_again(report.job_id)
             ended = to_write(finding, answer)
-            if ended is not None and self.serves(ended.job.source_id):
+            if ended is not None and ended.job.source_id is not None:
                 owed.append(ended)
             else:
                 over.append((report.job_id, report.lease_id))
         self._keeping.forget(over)
         self.write(owed)
+
+    def _write_kept(self, source_id: str) -> None:
+        """Rows of this source can be written from now on: also those that wait in the spool."""
+        for part in self._spool.parts():
+            self._writing.put_kept(
+                [each for each in part.accepted if each.job.source_id == source_id]
+            )
+
+    def _orphans(self, accepted: Sequence[Accepted]) -> list[str]:
+        """The sources of these that are no longer ours, once for each result."""
+        found = (each.job.source_id for each in accepted)
+        return [each for each in found if each is not None and not self._serving.knows(each)]
 
     def _confirmed(self, settled: Sequence[Settled]) -> None:
         self._contact.has_met = True

@@ -25,8 +25,10 @@ from agent.duty import Duty
 from agent.errors import AgentError, BadSetting, SpoolBusy, SpoolError
 from agent.events import Events
 from agent.resolver import Resolved, Resolver, resolve
+from agent.roster import RegistryRoster, Roster
 from agent.settings import Settings
 from agent.spool import Spool
+from agent.writeback import Pace
 from connector.csv_file import CsvFile
 from connector.errors import ConnectorError
 from connector.patience import Patience
@@ -41,6 +43,8 @@ from wire.models import Outcome
 
 _IN_FLIGHT = 256
 _DRAIN_SECONDS = 20.0
+_POLL_SECONDS = 25
+_ROSTER_POLL_SECONDS = 5  # a source that was just added is announced with the next lease call
 _CALL = Patience(attempts=2, seconds=5.0)
 
 
@@ -224,7 +228,9 @@ def _work(options: dict[str, Any], *, until_empty: bool) -> None:
         agent = Agent(
             Duty(
                 sources=sources,
-                sourceless=not sources,
+                sourceless=settings.file is None,
+                roster=None if settings.file else _roster(settings),
+                poll_seconds=_POLL_SECONDS if settings.file else _ROSTER_POLL_SECONDS,
                 in_flight=_IN_FLIGHT,
                 drain_seconds=_DRAIN_SECONDS
                 + (rewrite_seconds(settings.file) if settings.file else 0.0),
@@ -249,6 +255,10 @@ def _sources(settings: Settings) -> dict[str, Source]:
     source_id = settings.source_id or Registry(settings.home).source_id_for(settings.file)
     path = Path(os.path.realpath(settings.file))
     return {source_id: CsvFile(path, source_id=source_id, columns=settings.columns)}
+
+
+def _roster(settings: Settings) -> Roster:
+    return RegistryRoster(settings.home, environ=os.environ, file_pace=Pace())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from agent.roster import Roster
 from agent.writeback import Pace
 from connector.source import Source
 from wire.ready_for_ads import DEFAULT_MAX_AGE
@@ -12,6 +13,8 @@ from wire.ready_for_ads import DEFAULT_MAX_AGE
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
     """The *sources* (by id) whose rows are served, and jobs without one if *sourceless*.
+
+    With a *roster*, the sources it names as well, which come and go while the agent works.
 
     *in_flight* links are walked at once and *ahead* more are in hand, so that walking never waits
     for a lease call. While more than *unreported* results (six kilobytes each) wait for the relay,
@@ -22,6 +25,7 @@ class Duty:
 
     sources: Mapping[str, Source] = field(default_factory=dict)
     sourceless: bool = True
+    roster: Roster | None = None
     in_flight: int = 256
     ahead: int = 128
     unreported: int = 5_000

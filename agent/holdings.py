@@ -41,6 +41,11 @@ class Holdings:
         with self._lock:
             return self._walking
 
+    def of(self, source_id: str) -> int:
+        """How many leases of one source are in hand."""
+        with self._lock:
+            return sum(each.lease.source_id == source_id for each in self._held.values())
+
     def add(self, leases: Iterable[Lease], *, until: float) -> None:
         """Take *leases* in hand."""
         with self._lock:

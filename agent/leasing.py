@@ -28,8 +28,11 @@ class Work(Protocol):
     def is_quiet(self) -> bool:
         """Whether nothing is on its way to a row."""
 
+    def sources(self) -> list[str]:
+        """The sources whose work is to be taken now."""
+
     def serves(self, source_id: str | None) -> bool:
-        """Whether this source is ours."""
+        """Whether work of this source is to be taken."""
 
     def walk(self, leases: Sequence[Lease], *, until: float) -> None:
         """Walk these links, held until *until*."""
@@ -76,10 +79,11 @@ class Leasing:
         clock, stop = self._course.clock, self._course.stop
         while room := self._await_room():
             wait = 0 if until_empty else self._duty.poll_seconds
+            sources = self._work.sources()
             ask = LeaseRequest(
                 max=min(room, MAX_REPORTS),
                 wait_seconds=wait,
-                sources=list(self._duty.sources),
+                sources=sources,
                 sourceless=self._duty.sourceless,
             )
             asked = clock()
@@ -103,7 +107,8 @@ class Leasing:
                 self._is_idle = False
             elif self._work.is_quiet() and not answer.leases:
                 self._say_idle()
-                if until_empty and not self._expects_more():
+                is_all = sources == self._work.sources()
+                if until_empty and is_all and not self._expects_more():
                     stop.set()
                     return
             if not taken and clock() - asked < wait / 2:

@@ -36,7 +36,8 @@ class Pace:
     that rewriting a huge file never takes more than a fixed share of the time; sooner when
     *longest* seconds are over or *many* results wait, which bounds how old and how big the heap
     becomes. When nothing else is on its way waiting brings no company, but more may come any
-    moment (a full queue is filled again): then half of the time is the rewriter's at most.
+    moment (a full queue is filled again): then half of the time is the rewriter's at most, and a
+    rewrite that costs calls comes no more often than every *quiet_shortest* seconds.
 
     *first_pause* to *longest_pause* lie between failed tries. What cannot be helped by waiting
     (the file is gone) is given up after *hopeless_seconds*: an editor that saves may remove the
@@ -46,6 +47,7 @@ class Pace:
     many: int = 50_000
     share: float = 5.0
     quiet_share: float = 1.0
+    quiet_shortest: float = 0.0
     shortest: float = 0.25
     longest: float = 120.0
     first_pause: float = 0.2
@@ -58,7 +60,8 @@ class Pace:
             return 0.0
         if is_quiet:
             # A file rewritten within the shortest pause is not worth a wait.
-            rest = self.quiet_share * last_took if last_took > self.shortest else 0.0
+            took = self.quiet_share * last_took if last_took > self.shortest else 0.0
+            rest = max(self.quiet_shortest, took)
         else:
             rest = max(self.shortest, self.share * last_took)
         return max(0.0, min(rest, self.longest) - since_last)

@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from agent.course import Course
-from agent.duty import Duty
 from agent.events import Events
 from agent.findings import Accepted
 from agent.keeping import Keeping
 from agent.spool import Settled
-from agent.writeback import Owed, SourceWriter
+from agent.writeback import Owed, Pace, SourceWriter
 from connector.errors import DiskFull
+from connector.source import Source
 
 
 class Writing:
@@ -21,7 +22,6 @@ class Writing:
 
     def __init__(
         self,
-        duty: Duty,
         *,
         keeping: Keeping,
         events: Events,
@@ -33,68 +33,116 @@ class Writing:
         self._events = events
         self._course = course
         self._on_settled = on_settled
+        self._is_quiet = is_quiet
         self._lock = threading.Lock()
-        self._owed: set[str] = set()
-        self._writers = {
-            source_id: SourceWriter(
-                source,
-                on_settled=self._settled,
-                is_quiet=is_quiet,
-                on_crash=course.crash,
-                on_trouble=self._in_trouble,
-                pace=duty.pace,
-                max_age=duty.max_age,
-            )
-            for source_id, source in duty.sources.items()
-        }
+        self._owed: dict[str, str] = {}  # job id: its source
+        self._writers: dict[str, SourceWriter] = {}
+        self._is_hurrying = False
 
-    def start(self) -> None:
-        """Begin to write what comes."""
-        for writer in self._writers.values():
-            writer.start()
+    def take_on(
+        self,
+        source: Source,
+        *,
+        pace: Pace,
+        max_age: timedelta,
+        on_trouble: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        """Write the rows of *source* from now on; *on_trouble* hears why they cannot be written."""
+
+        def in_trouble(error: Exception) -> None:
+            if isinstance(error, DiskFull):
+                self._events.say("disk_full", detail=str(error))
+            on_trouble(error)
+
+        writer = SourceWriter(
+            source,
+            on_settled=self._settled,
+            is_quiet=self._is_quiet,
+            on_crash=self._course.crash,
+            on_trouble=in_trouble,
+            pace=pace,
+            max_age=max_age,
+        )
+        with self._lock:
+            self._writers[source.source_id] = writer
+            if self._is_hurrying:
+                writer.hurry()
+        writer.start()
+
+    def give_up(self, source_id: str) -> int:
+        """End this source's writer after the rewrite under way; how many rows it leaves unwritten.
+
+        They stay in the spool, and are no longer ours for the relay: it may have others write them.
+        """
+        with self._lock:
+            writer = self._writers.pop(source_id, None)
+        if writer is None:
+            return 0
+        writer.stop()
+        writer.join()
+        with self._lock:
+            for job_id in [job_id for job_id, of in self._owed.items() if of == source_id]:
+                del self._owed[job_id]
+        self._course.moved()
+        return len(writer)
 
     def hurry(self) -> None:
         """Write what waits without regard to the pace from now on."""
-        for writer in self._writers.values():
+        with self._lock:
+            self._is_hurrying = True
+        for writer in self._all():
             writer.hurry()
 
     def nudge(self) -> None:
         """It may have become quiet."""
-        for writer in self._writers.values():
+        for writer in self._all():
             writer.nudge()
 
     def stop(self) -> None:
         """End after the rewrites under way."""
-        for writer in self._writers.values():
+        for writer in self._all():
             writer.stop()
 
     def join(self, seconds: float) -> None:
         """Wait for the writers to end, so long for each."""
-        for writer in self._writers.values():
+        for writer in self._all():
             writer.join(seconds)
 
-    def serves(self, source_id: str | None) -> bool:
+    def writes(self, source_id: str | None) -> bool:
         """Whether rows of this source are ours to write."""
-        return source_id in self._writers
+        with self._lock:
+            return source_id in self._writers
+
+    def of(self, source_id: str) -> int:
+        """How many rows of this source wait, to be written or for the relay to hear of it."""
+        with self._lock:
+            return sum(of == source_id for of in self._owed.values())
 
     def put(self, accepted: Sequence[Accepted]) -> None:
-        """Have these written; rows of other agents' sources are left to them."""
+        """Have these written; rows of sources without a writer are left in the spool."""
         by_source: dict[str, list[Accepted]] = {}
         with self._lock:
             for each in accepted:
                 source_id = each.job.source_id
                 if source_id is not None and source_id in self._writers:
-                    self._owed.add(each.job.job_id)
+                    self._owed[each.job.job_id] = source_id
                     by_source.setdefault(source_id, []).append(each)
-        for source_id, some in by_source.items():
-            self._writers[source_id].put(some)
+            # Under the lock: a writer that is given up meanwhile would leave them owed for ever.
+            for source_id, some in by_source.items():
+                self._writers[source_id].put(some)
+
+    def put_kept(self, kept: Sequence[Accepted]) -> None:
+        """Have these of the spool written as well, unless they are at hand already."""
+        with self._lock:
+            new = [each for each in kept if each.job.job_id not in self._owed]
+        self.put(new)
 
     def confirmed(self, settled: Sequence[Settled]) -> None:
         """The relay has heard of these: nothing of them is left to do."""
         self._keeping.forget([(each.report.job_id, each.lease_id) for each in settled])
         with self._lock:
             for each in settled:
-                self._owed.discard(each.report.job_id)
+                self._owed.pop(each.report.job_id, None)
         self._course.moved()
 
     def owed(self) -> list[str]:
@@ -104,11 +152,11 @@ class Writing:
 
     def __len__(self) -> int:
         """How many results wait for their rows."""
-        return sum(map(len, self._writers.values()))
+        return sum(map(len, self._all()))
 
-    def _in_trouble(self, error: Exception) -> None:
-        if isinstance(error, DiskFull):
-            self._events.say("disk_full", detail=str(error))
+    def _all(self) -> list[SourceWriter]:
+        with self._lock:
+            return list(self._writers.values())
 
     def _settled(self, settled: Sequence[Settled], owed: Sequence[Owed]) -> None:
         self._keeping.settle(settled)

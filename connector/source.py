@@ -102,3 +102,10 @@ class Source(Protocol):
 
     def assign_ids(self) -> int:
         """Give every row with a link and no id one. Returns how many."""
+
+
+class CheckedSource(Source, Protocol):
+    """A keeper whose rows lie somewhere they may have gone from."""
+
+    def check(self) -> None:
+        """Return when the rows can be worked on; nothing is changed."""
