@@ -1,69 +1,22 @@
 """The command ``linkrow``: parse, build options, call one function, turn our errors into a line."""
 
-import ipaddress
 import json
 import os
-import re
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
 
 import click
 from rich.console import Console
 
 from connector import demo as demo_module
-from connector.errors import ConnectorError, RelayNotStarted
+from connector.command_line import age_of, columns_of, errors_as_lines, networks_of, stopping
 from connector.home import home_of
-from connector.relay_errors import RelayError
 from connector.running.course import Screen
 from connector.running.options import Options
 from connector.running.run import run as run_file
 from connector.running.screen import Bar, as_json, show
 from connector.running.summary import Exit
-from wire.vocab import ROW_COLUMNS, TOOL_COLUMNS
-
-_AGE = re.compile(r"(\d{1,6})\s*([smhd])", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _columns(
-    context: click.Context, option: click.Parameter, given: Sequence[str]
-) -> dict[str, str]:
-    columns: dict[str, str] = {}
-    for pair in given:
-        ours, equals, theirs = pair.partition("=")
-        if not equals or not theirs.strip():
-            raise click.BadParameter(f"{pair!r}: write it as tracking_url=Link")
-        if ours.strip() not in (*ROW_COLUMNS, *TOOL_COLUMNS):
-            known = ", ".join((*ROW_COLUMNS, *TOOL_COLUMNS))
-            raise click.BadParameter(f"{ours!r} is none of our columns; they are {known}")
-        columns[ours.strip()] = theirs.strip()
-    return columns
-
-
-def _age(context: click.Context, option: click.Parameter, given: str | None) -> timedelta | None:
-    if given is None:
-        return None
-    found = _AGE.fullmatch(given.strip())
-    if not found:
-        raise click.BadParameter(f"{given!r}: write an age as 90m, 24h or 7d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-def _networks(
-    context: click.Context, option: click.Parameter, given: Sequence[str]
-) -> tuple[str, ...]:
-    for network in given:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise click.BadParameter(f"{error}; write a network as 10.0.0.0/8") from error
-    return tuple(given)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,20 +36,20 @@ def main() -> None:
     "columns",
     multiple=True,
     metavar="OURS=THEIRS",
-    callback=_columns,
+    callback=columns_of,
     help="Which heading holds one of our columns, as in tracking_url=Link. May be repeated.",
 )
 @click.option(
     "--only-stale",
     metavar="AGE",
-    callback=_age,
+    callback=age_of,
     help="Leave rows alone that were checked within AGE (90m, 24h, 7d).",
 )
 @click.option(
     "--allow-private",
     multiple=True,
     metavar="CIDR",
-    callback=_networks,
+    callback=networks_of,
     help="Private network that links may lead to, as in 10.0.0.0/8. May be repeated.",
 )
 @click.option("--cafile", type=click.Path(path_type=Path), help="CA certificates to trust (PEM).")
@@ -132,7 +85,7 @@ def run(
         cafile=str(cafile) if cafile else None,
     )
     screen: Screen = Bar(Console(stderr=True), quiet=quiet or in_json)
-    with _stopping() as stop, _errors_as_lines(in_json=in_json):
+    with stopping() as stop, errors_as_lines(in_json=in_json):
         summary = run_file(options, environ=os.environ, screen=screen, stop=stop)
     if in_json:
         click.echo(json.dumps(as_json(summary)))
@@ -151,7 +104,7 @@ def demo(quiet: bool, in_json: bool) -> None:
     """
     console = Console()
     screen: Screen = Bar(Console(stderr=True), quiet=quiet or in_json)
-    with _stopping() as stop, _errors_as_lines(in_json=in_json):
+    with stopping() as stop, errors_as_lines(in_json=in_json):
         shown = demo_module.demo(
             home_of(os.environ) / "demo", environ=os.environ, screen=screen, stop=stop
         )
@@ -160,46 +113,6 @@ def demo(quiet: bool, in_json: bool) -> None:
     elif not quiet:
         demo_module.show(shown, console)
     raise SystemExit(Exit.OK if shown.is_as_expected else Exit.UNFINISHED)
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C ends at once."""
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {
-        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _errors_as_lines(*, in_json: bool) -> Iterator[None]:
-    try:
-        yield
-    except RelayNotStarted as error:
-        _fail(Exit.REFUSED, code=error.code, sentence=str(error), in_json=in_json)
-    except ConnectorError as error:
-        _fail(Exit.BAD_INPUT, code=error.code, sentence=str(error), in_json=in_json)
-    except RelayError as error:
-        _fail(Exit.REFUSED, code=error.code, sentence=str(error), in_json=in_json)
-
-
-def _fail(exit_code: Exit, *, code: str, sentence: str, in_json: bool) -> NoReturn:
-    if in_json:
-        failure = {"exit": exit_code.name.lower(), "error": {"code": code, "detail": sentence}}
-        click.echo(json.dumps(failure))
-    click.echo(f"linkrow: {sentence} [{code}]", err=True)
-    raise SystemExit(exit_code)
 
 
 if __name__ == "__main__":
