@@ -32,10 +32,22 @@ from wire.models import (
     WritebacksRequest,
 )
 from wire.signing import Credentials
+from wire.source_models import (
+    RefreshAnswer,
+    RefreshesAnswer,
+    RefreshesRequest,
+    RefreshList,
+    RefreshRequest,
+    SourceAnswer,
+    SourceList,
+    SourcePatch,
+    SourceRequest,
+)
 
 # Refusals that only mean "sign again": somebody between us repeated the bytes, or the machine
 # slept between signing and sending.
 _SIGN_AGAIN = frozenset({"nonce_replayed", "stale_timestamp"})
+_NOT_HEARD_OF = frozenset({"not_found", "unknown_source"})
 
 logger = logging.getLogger(__name__)
 
@@ -112,17 +124,15 @@ class RelayClient:
         cursor: str | None = None,
     ) -> JobList:
         """One page of the account's jobs, newest first."""
-        given = {
-            "source_id": source_id,
-            "row_id": row_id,
-            "status": status,
-            "conclusion": conclusion,
-            "refresh_id": refresh_id,
-            "limit": limit,
-            "cursor": cursor,
-        }
-        query = urlencode({name: value for name, value in given.items() if value is not None})
-        path = "/v1/jobs" + (f"?{query}" if query else "")
+        path = "/v1/jobs" + _query(
+            source_id=source_id,
+            row_id=row_id,
+            status=status,
+            conclusion=conclusion,
+            refresh_id=refresh_id,
+            limit=limit,
+            cursor=cursor,
+        )
         return self._ask(Call(method="GET", path=path), JobList)
 
     def cancel(self, job_id: str) -> JobAnswer:
@@ -131,15 +141,70 @@ class RelayClient:
             Call(method="POST", path=f"/v1/jobs/{quote(job_id, safe='')}/cancel"), JobAnswer
         )
 
-    def progress(self, source_id: str, refresh_id: str) -> RefreshProgress | None:
-        """How far a refresh is, or None when the relay has not heard of it."""
-        path = f"/v1/sources/{quote(source_id, safe='')}/refreshes/{quote(refresh_id, safe='')}"
+    # What callers ask of sources.
+
+    def refresh(
+        self, source_id: str, ask: RefreshRequest, *, idempotency_key: str
+    ) -> RefreshAnswer:
+        """Have the rows of a source checked. Sent again, it is the same refresh."""
+        path = f"{_source(source_id)}/refresh"
+        return self._post(path, ask, RefreshAnswer, idempotency_key)
+
+    def progress(self, source_id: str, refresh_id: str, *, wait: int = 0) -> RefreshProgress | None:
+        """How far a refresh is, or None when the relay has not heard of it.
+
+        With *wait* (≤ 25 s) not before it is over, or that time is.
+        """
+        query = f"?wait={wait}" if wait else ""
+        path = f"{_refresh(source_id, refresh_id)}{query}"
         try:
-            return self._ask(Call(method="GET", path=path), RefreshProgress)
+            return self._ask(Call(method="GET", path=path, wait_seconds=wait), RefreshProgress)
         except Refused as error:
-            if error.code == "not_found":
+            if error.code in _NOT_HEARD_OF:
                 return None
             raise
+
+    def refreshes(
+        self, source_id: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> RefreshList:
+        """One page of a source's refreshes, newest first."""
+        path = f"{_source(source_id)}/refreshes" + _query(limit=limit, cursor=cursor)
+        return self._ask(Call(method="GET", path=path), RefreshList)
+
+    def cancel_refresh(self, source_id: str, refresh_id: str) -> RefreshProgress:
+        """End a refresh and its jobs. Refused with ``already_final`` when it is over."""
+        path = f"{_refresh(source_id, refresh_id)}/cancel"
+        return self._ask(Call(method="POST", path=path), RefreshProgress)
+
+    def sources(self, *, limit: int | None = None, cursor: str | None = None) -> SourceList:
+        """One page of the account's sources, newest first."""
+        return self._ask(
+            Call(method="GET", path="/v1/sources" + _query(limit=limit, cursor=cursor)), SourceList
+        )
+
+    def source(self, source_id: str) -> SourceAnswer | None:
+        """One source, or None when the account has none of this id."""
+        try:
+            return self._ask(Call(method="GET", path=_source(source_id)), SourceAnswer)
+        except Refused as error:
+            if error.code in _NOT_HEARD_OF:
+                return None
+            raise
+
+    def make_source(self, ask: SourceRequest) -> SourceAnswer:
+        """Make a source known; one that is known already stays, and answers."""
+        return self._post("/v1/sources", ask, SourceAnswer)
+
+    def patch_source(self, source_id: str, ask: SourcePatch) -> SourceAnswer:
+        """Change what a source is called, how old answers may be, or whether it is paused."""
+        body = ask.model_dump_json(exclude_defaults=True).encode()
+        call = Call(method="PATCH", path=_source(source_id), body=body)
+        return self._ask(call, SourceAnswer)
+
+    def delete_source(self, source_id: str) -> None:
+        """Forget a source; its running refresh is canceled."""
+        call = Call(method="DELETE", path=_source(source_id))
+        self._send_patiently(call, self._patience)
 
     def health(self) -> bool:
         """True when a relay answers here; asked once, unsigned. Raises RelayError otherwise."""
@@ -166,6 +231,10 @@ class RelayClient:
     def writebacks(self, ask: WritebacksRequest) -> WritebacksAnswer:
         """Report which rows were written, and which were not and why."""
         return self._post("/v1/agent/writebacks", ask, WritebacksAnswer)
+
+    def report_refreshes(self, ask: RefreshesRequest) -> RefreshesAnswer:
+        """Say how far the reading of sources is. A repeated report is a ``duplicate``."""
+        return self._post("/v1/agent/refreshes", ask, RefreshesAnswer)
 
     def release(self, ask: ReleaseRequest) -> ReleaseAnswer:
         """Give work back."""
@@ -232,3 +301,17 @@ class RelayClient:
                 )
                 self._sleep(pause)
                 attempt += 1
+
+
+def _source(source_id: str) -> str:
+    return f"/v1/sources/{quote(source_id, safe='')}"
+
+
+def _refresh(source_id: str, refresh_id: str) -> str:
+    return f"{_source(source_id)}/refreshes/{quote(refresh_id, safe='')}"
+
+
+def _query(**given: str | int | None) -> str:
+    """What is given, as the query of an address; nothing when nothing is."""
+    query = urlencode({name: value for name, value in given.items() if value is not None})
+    return f"?{query}" if query else ""

@@ -134,6 +134,8 @@ class RelayHttp:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if 200 <= status < 300 and kind == "application/json":
             return status, body
+        if status == 204 and call.method == "DELETE":
+            return status, b""
         if status >= 400 and kind in ("application/problem+json", "application/json"):
             try:
                 problem = Problem.model_validate_json(body)

@@ -14,6 +14,14 @@ from connector.relay_client import RelayClient
 from connector.relay_errors import BadRelayUrl, NotARelay, Refused, RelayError, Unreachable
 from wire.models import JobRequest, LeaseRequest
 from wire.signing import Credentials, SignedHeaders, verify_request
+from wire.source_models import (
+    RefreshesRequest,
+    RefreshReport,
+    RefreshRequest,
+    SourcePatch,
+    SourceRequest,
+)
+from wire.vocab import ReadState, RefreshScope
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 CREDENTIALS = Credentials(key_id="lrk_test0000", secret="lrs_very_secret")
@@ -56,8 +64,9 @@ class Site:
                 answer = site.answers.pop(0) if len(site.answers) > 1 else site.answers[0]
                 self.send_response(answer.status)
                 length = len(answer.body) + (1000 if answer.cut else 0)
-                self.send_header("Content-Type", answer.kind)
-                self.send_header("Content-Length", str(length))
+                if answer.status != 204:
+                    self.send_header("Content-Type", answer.kind)
+                    self.send_header("Content-Length", str(length))
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -65,7 +74,7 @@ class Site:
                 if answer.cut:
                     self.close_connection = True
 
-            do_GET = do_POST = _any  # noqa: N815 - named by http.server
+            do_GET = do_POST = do_PATCH = do_DELETE = _any  # noqa: N815 - named by http.server
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -439,3 +448,181 @@ def test_pauses_grow_are_spread_and_end(attempt):
     assert timedelta(seconds=patience.pause(attempt, retry_after=60, chance=0.5)) > timedelta(
         minutes=1
     )
+
+
+PROGRESS = {
+    "refresh_id": "rf_1795200000_abcdefgh",
+    "state": "reading",
+    "submitted": 0,
+    "finished": 0,
+    "by_conclusion": {},
+    "by_writeback": {},
+}
+A_SOURCE = {
+    "source_id": "src_a",
+    "kind": None,
+    "name": "",
+    "max_age_seconds": 86400,
+    "paused": False,
+    "device_id": None,
+    "created_at": "2026-11-20T12:00:00Z",
+    "last_seen_at": None,
+    "refresh": None,
+}
+RID = "rf_1795200000_abcdefgh"
+ALL = RefreshRequest()
+READ = RefreshesRequest(
+    refreshes=[
+        RefreshReport(
+            job_id="6a1f3f0e-0000-5000-8000-000000000001",
+            lease_id="1-aaaaaaaa",
+            state=ReadState.READ,
+            rows=3,
+        )
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "method", "target", "body", "answer"),
+    [
+        pytest.param(
+            lambda client: client.refresh(
+                "src_a",
+                RefreshRequest(scope=RefreshScope.ROWS, row_ids=["r_1"]),
+                idempotency_key="k",
+            ),
+            "POST",
+            "/v1/sources/src_a/refresh",
+            {"scope": "rows", "row_ids": ["r_1"]},
+            {"refresh": PROGRESS, "disposition": "created"},
+            id="refresh",
+        ),
+        pytest.param(
+            lambda client: client.progress("src_a", RID),
+            "GET",
+            f"/v1/sources/src_a/refreshes/{RID}",
+            None,
+            PROGRESS,
+            id="how far it is",
+        ),
+        pytest.param(
+            lambda client: client.progress("src_a", RID, wait=25),
+            "GET",
+            f"/v1/sources/src_a/refreshes/{RID}?wait=25",
+            None,
+            PROGRESS,
+            id="wait for it",
+        ),
+        pytest.param(
+            lambda client: client.refreshes("src_a", limit=5, cursor="a b"),
+            "GET",
+            "/v1/sources/src_a/refreshes?limit=5&cursor=a+b",
+            None,
+            {"items": [PROGRESS], "next_cursor": None},
+            id="refreshes",
+        ),
+        pytest.param(
+            lambda client: client.cancel_refresh("src_a", RID),
+            "POST",
+            f"/v1/sources/src_a/refreshes/{RID}/cancel",
+            None,
+            PROGRESS,
+            id="cancel",
+        ),
+        pytest.param(
+            lambda client: client.sources(),
+            "GET",
+            "/v1/sources",
+            None,
+            {"items": [A_SOURCE], "next_cursor": None},
+            id="sources",
+        ),
+        pytest.param(
+            lambda client: client.source("src_a"),
+            "GET",
+            "/v1/sources/src_a",
+            None,
+            A_SOURCE,
+            id="one source",
+        ),
+        pytest.param(
+            lambda client: client.make_source(SourceRequest(name="Spring")),
+            "POST",
+            "/v1/sources",
+            {"name": "Spring"},
+            A_SOURCE,
+            id="make",
+        ),
+        pytest.param(
+            lambda client: client.patch_source("src_a", SourcePatch(paused=False)),
+            "PATCH",
+            "/v1/sources/src_a",
+            {"paused": False},
+            A_SOURCE,
+            id="change",
+        ),
+        pytest.param(
+            lambda client: client.report_refreshes(READ),
+            "POST",
+            "/v1/agent/refreshes",
+            {
+                "refreshes": [
+                    {
+                        "job_id": "6a1f3f0e-0000-5000-8000-000000000001",
+                        "lease_id": "1-aaaaaaaa",
+                        "state": "read",
+                        "rows": 3,
+                    }
+                ]
+            },
+            {"refreshes": [{"job_id": "6a1f3f0e", "state": "accepted"}]},
+            id="report",
+        ),
+    ],
+)
+def test_sources_and_refreshes_are_asked_for_as_the_relay_names_them(
+    site, client_of, call, method, target, body, answer
+):
+    site.answers = [Answer(200, json.dumps(answer).encode())]
+
+    found = call(client_of(site.url))
+
+    (seen,) = site.seen
+    assert (seen.method, seen.target) == (method, target)
+    assert (json.loads(seen.body) if seen.body else None) == body
+    assert found == type(found).model_validate(answer)
+
+
+def test_a_source_that_is_deleted_answers_with_nothing(site, client_of):
+    site.answers = [Answer(204)]
+
+    client_of(site.url).delete_source("src_a")
+
+    assert (site.seen[0].method, site.seen[0].target) == ("DELETE", "/v1/sources/src_a")
+
+
+def test_nothing_at_all_is_no_answer_to_a_question(site, client_of):
+    site.answers = [Answer(204)]
+
+    with pytest.raises(NotARelay):
+        client_of(site.url).sources()
+
+
+@pytest.mark.parametrize("code", ["not_found", "unknown_source"])
+def test_what_the_relay_has_not_heard_of_is_none(site, client_of, code):
+    site.answers = [problem(404, code)]
+    client = client_of(site.url)
+
+    assert client.progress("src_a", RID) is None
+    assert client.source("src_a") is None
+
+
+def test_a_refresh_is_asked_for_again_under_its_key(site, client_of):
+    answer = {"refresh": PROGRESS, "disposition": "created"}
+    site.answers = [problem(503, "redis_unavailable"), Answer(202, json.dumps(answer).encode())]
+
+    client_of(site.url).refresh("src_a", ALL, idempotency_key="nightly-1")
+
+    assert [seen.headers["Idempotency-Key"] for seen in site.seen] == ["nightly-1"] * 2
+    assert site.seen[0].headers["Linkrow-Nonce"] != site.seen[1].headers["Linkrow-Nonce"]
