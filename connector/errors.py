@@ -22,6 +22,7 @@ ConnectorError
     UnknownSource
     AmbiguousSource
     NoSuchPlace
+    Interrupted
     RelayNotStarted
     CredentialsUnusable
 """
@@ -275,6 +276,16 @@ class NoSuchPlace(ConnectorError):
     def __init__(self, named: str, why: str) -> None:
         super().__init__(f"{named!r} {why}")
         self.named = named
+
+
+class Interrupted(ConnectorError):
+    """Whoever wanted the rows wants them no more."""
+
+    code = "interrupted"
+    permanent = False
+
+    def __init__(self) -> None:
+        super().__init__("stopped while the rows were read; nothing was changed")
 
 
 class RelayNotStarted(ConnectorError):

@@ -4,6 +4,7 @@
 source in one go before anything is submitted; ``jobs`` then yields what is to be checked.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,13 +13,22 @@ from hashlib import sha256
 
 from pydantic import ValidationError
 
+from connector.errors import Interrupted
 from connector.seen import Seen
 from connector.source import Cells, Row, Source
 from wire import expected_domain, ids, times
 from wire.errors import Malformed
-from wire.models import JobRequest, SubmitRequest
+from wire.models import JobRequest, RefreshOrder, SubmitRequest
+from wire.ready_for_ads import DEFAULT_MAX_AGE
 from wire.urls import UrlError, check_link
-from wire.vocab import STATUS_OF, CheckStatus, Conclusion, JobStatus, check_status
+from wire.vocab import (
+    STATUS_OF,
+    CheckStatus,
+    Conclusion,
+    JobStatus,
+    RefreshScope,
+    check_status,
+)
 
 PAUSED = "paused"
 BATCH_JOBS = 500
@@ -64,17 +74,49 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PassBy:
+    """Nobody asked about this row: it is not judged at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """Under which terms rows are judged. *only_stale*: rows checked more recently are left."""
+    """Under which terms rows are judged, and which rows are meant at all.
+
+    *scope* ``failed`` means rows whose ``check_status`` says failed, ``rows`` those of *row_ids*.
+    *only_stale*: rows checked more recently are left.
+    """
 
     source_id: str
     now: datetime
+    scope: RefreshScope = RefreshScope.ALL
     only_stale: timedelta | None = None
+    row_ids: frozenset[str] = frozenset()
     refresh_id: str | None = None
 
 
-def judge_row(row: Row, terms: Terms, *, is_duplicate: bool) -> Check | Tell | Leave:
+def terms_of(order: RefreshOrder, *, source_id: str, now: datetime) -> Terms:
+    """The terms of a refresh that the relay ordered."""
+    is_stale = order.scope is RefreshScope.STALE
+    return Terms(
+        source_id=source_id,
+        now=now,
+        scope=order.scope,
+        only_stale=_age_of(order) if is_stale else None,
+        row_ids=frozenset(order.row_ids),
+        refresh_id=order.refresh_id,
+    )
+
+
+def _age_of(order: RefreshOrder) -> timedelta:
+    if order.max_age_seconds is None:
+        return DEFAULT_MAX_AGE
+    return timedelta(seconds=order.max_age_seconds)
+
+
+def judge_row(row: Row, terms: Terms, *, is_duplicate: bool) -> Check | Tell | Leave | PassBy:
     """What is to happen with *row*. A pause outlives everything else that may be wrong."""
+    if not _is_meant(row, terms):
+        return PassBy()
     if row.fault:
         return Tell(conclusion=Conclusion.INVALID_URL, sentence=f"this row is {row.fault}")
     if _is_paused(row):
@@ -114,6 +156,16 @@ def judge_row(row: Row, terms: Terms, *, is_duplicate: bool) -> Check | Tell | L
     return Check(job=job)
 
 
+def _is_meant(row: Row, terms: Terms) -> bool:
+    match terms.scope:
+        case RefreshScope.FAILED:
+            return row.check_status.strip().casefold() == CheckStatus.FAILED
+        case RefreshScope.ROWS:
+            return row.row_id in terms.row_ids
+        case _:
+            return True
+
+
 def _is_paused(row: Row) -> bool:
     return (
         row.check_status.strip().casefold() == PAUSED
@@ -149,34 +201,59 @@ def _first_fault(error: ValidationError) -> str:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What intake found: *rows*, *to_check* of them, the rest by conclusion; which ids it saw."""
+    """What intake found: *rows*, *to_check* of them, the rest by conclusion; which ids it saw.
+
+    *passed_by* rows are not of the scope; *missing* are ids that were named and stand nowhere.
+    """
 
     rows: int = 0
     to_check: int = 0
     ids_given: int = 0
+    passed_by: int = 0
     told: Counter[Conclusion] = field(default_factory=Counter)
     left: Counter[Conclusion] = field(default_factory=Counter)
+    missing: tuple[str, ...] = ()
     seen: Seen = field(default_factory=Seen)
+
+    @property
+    def meant(self) -> int:
+        """How many rows the scope covers, those that are not there included."""
+        return self.rows - self.passed_by + len(self.missing)
+
+    @property
+    def not_submitted(self) -> dict[Conclusion, int]:
+        """How many of the rows that were meant become no job, and why."""
+        counts = self.told + self.left
+        if self.missing:
+            counts[Conclusion.ROW_MISSING] += len(self.missing)
+        return dict(counts)
 
 
 class _Intake:
     """One reading of all rows: first which ids stand twice, then what each row is told."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, stop: threading.Event) -> None:
         self._terms = terms
+        self._stop = stop
         self._given: set[str] = set()
         self.tally = Tally()
 
     def survey(self, row: Row) -> None:
+        self._go_on()
         if row.row_id:
             self.tally.seen.add(row.row_id)
 
     def decide(self, row: Row) -> Cells | None:
+        self._go_on()
         tally = self.tally
         is_duplicate = tally.seen.is_twice(row.row_id)
         verdict = judge_row(row, self._terms, is_duplicate=is_duplicate)
+        tally.rows += 1
         cells: dict[str, str | bool] = {}
         match verdict:
+            case PassBy():
+                tally.passed_by += 1
+                return None
             case Leave(conclusion=conclusion):
                 tally.left[conclusion] += 1
             case Tell() as told:
@@ -184,11 +261,15 @@ class _Intake:
                 cells.update(told.cells)
             case Check():
                 tally.to_check += 1
-        tally.rows += 1
         if not row.row_id and row.tracking_url and not row.fault:
             cells["row_id"] = self._new_id()
             tally.ids_given += 1
         return cells or None
+
+    def _go_on(self) -> None:
+        # Raised in mid-revision, so that the source puts down nothing of it.
+        if self._stop.is_set():
+            raise Interrupted
 
     def _new_id(self) -> str:
         while (row_id := ids.new_row_id()) in self.tally.seen or row_id in self._given:
@@ -197,19 +278,23 @@ class _Intake:
         return row_id
 
 
-def prepare(source: Source, terms: Terms) -> Tally:
-    """Give ids, and tell every row that will not be checked why; all in one go.
+def prepare(source: Source, terms: Terms, *, stop: threading.Event | None = None) -> Tally:
+    """Give ids, and tell every row that is meant and not checked why; all in one go.
 
-    Raises ConnectorError when the source cannot be read or written.
+    Raises ConnectorError when the source cannot be read or written, and Interrupted, with nothing
+    written, when *stop* is set meanwhile.
     """
+    stopped = stop or threading.Event()
     last: list[_Intake] = []
 
     def begin() -> _Intake:
-        last[:] = [_Intake(terms)]
+        last[:] = [_Intake(terms, stopped)]
         return last[0]
 
     source.revise(begin)
-    return last[0].tally
+    tally = last[0].tally
+    tally.missing = tuple(sorted(each for each in terms.row_ids if each not in tally.seen))
+    return tally
 
 
 def jobs(source: Source, terms: Terms, *, seen: Seen) -> Iterator[JobRequest]:

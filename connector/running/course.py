@@ -154,6 +154,8 @@ class Course:
 
     def _refresh_progress(self) -> None:
         assert self._terms.refresh_id
+        submitter = self._submitter.work
+        when_submitted = submitter.submitted
         try:
             progress = self._link.client.progress(self._terms.source_id, self._terms.refresh_id)
         except RelayError as error:
@@ -162,7 +164,7 @@ class Course:
             return
         if progress is not None:
             self._progress = progress
-            self._submitter.work.finished = progress.finished
+            submitter.heard(progress, when_submitted=when_submitted)
 
     def _start_agent(self) -> None:
         self._agent = self._hire()

@@ -1,15 +1,17 @@
 """Which rows become jobs, and what the others are told."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from connector import intake
-from connector.intake import Check, Leave, Tell, Terms, judge_row
+from connector.errors import Interrupted
+from connector.intake import Check, Leave, PassBy, Tell, Terms, judge_row
 from connector.memory import MemorySource
 from connector.source import Row
-from wire.models import JobRequest, SubmitRequest
-from wire.vocab import Conclusion
+from wire.models import JobRequest, RefreshOrder, SubmitRequest
+from wire.vocab import Conclusion, RefreshScope
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TERMS = Terms(source_id="src_spring", now=NOW)
@@ -197,3 +199,130 @@ def test_the_same_batch_of_the_same_refresh_has_the_same_key() -> None:
     assert key != intake.idempotency_key("rf_1795200001_abcdefgh", batch)
     assert len(key) <= 255
     assert SubmitRequest(jobs=batch)
+
+
+def ordered(scope: RefreshScope, **more: object) -> Terms:
+    order = RefreshOrder.model_validate(
+        {"refresh_id": "rf_1795200000_abcdefgh", "scope": scope, **more}
+    )
+    return intake.terms_of(order, source_id="src_spring", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_meant"),
+    [
+        pytest.param({"check_status": "failed", "conclusion": "timeout"}, True, id="failed"),
+        pytest.param({"check_status": " Failed "}, True, id="as a person types it"),
+        pytest.param({"check_status": "valid", "conclusion": "valid"}, False, id="valid"),
+        pytest.param({"check_status": "skipped", "conclusion": "paused"}, False, id="a skip"),
+        pytest.param({"check_status": "", "conclusion": ""}, False, id="never checked"),
+    ],
+)
+def test_failed_means_rows_that_say_they_failed(asked: dict[str, str], is_meant: bool) -> None:
+    verdict = judge_row(row(**asked), ordered(RefreshScope.FAILED), is_duplicate=False)
+
+    assert isinstance(verdict, Check if is_meant else PassBy)
+
+
+def test_rows_that_are_not_meant_are_neither_written_nor_submitted_but_counted() -> None:
+    source = MemorySource(
+        [
+            row("r_1", "nonsense"),
+            row("r_2", LINK),
+            row("", LINK),
+            row("r_4", LINK, check_status="paused"),
+            row("r_5", "also nonsense"),
+            row("r_6", fault="not valid UTF-8"),
+        ],
+        source_id="src_spring",
+    )
+    before = [each for batch in source.read() for each in batch]
+    terms = ordered(RefreshScope.ROWS, row_ids=["r_2", "r_5", "r_gone"])
+
+    tally = intake.prepare(source, terms)
+
+    after = [each for batch in source.read() for each in batch]
+    assert [each.row_id for each, was in zip(after, before, strict=True) if each != was] == ["r_5"]
+    assert (tally.rows, tally.passed_by, tally.to_check, tally.ids_given) == (6, 4, 1, 0)
+    assert [job.row_id for job in intake.jobs(source, terms, seen=tally.seen)] == ["r_2"]
+    assert tally.not_submitted == {Conclusion.INVALID_URL: 1, Conclusion.ROW_MISSING: 1}
+    assert tally.missing == ("r_gone",)
+    assert tally.meant == tally.to_check + sum(tally.not_submitted.values())
+
+
+def test_a_named_row_whose_id_stands_twice_is_told_so_in_both_places() -> None:
+    source = MemorySource([row("r_1"), row("r_2"), row("r_1")], source_id="src_spring")
+    terms = ordered(RefreshScope.ROWS, row_ids=["r_1"])
+
+    tally = intake.prepare(source, terms)
+
+    says = [each.conclusion for batch in source.read() for each in batch]
+    assert says == ["duplicate_row_id", "", "duplicate_row_id"]
+    assert tally.not_submitted == {Conclusion.DUPLICATE_ROW_ID: 2}
+
+
+@pytest.mark.parametrize(
+    ("more", "hours", "is_checked"),
+    [
+        pytest.param({"max_age_seconds": 3600}, 2, True, id="older than was asked"),
+        pytest.param({"max_age_seconds": 3 * 3600}, 2, False, id="younger than was asked"),
+        pytest.param({}, 25, True, id="over a day where nothing was asked"),
+        pytest.param({}, 23, False, id="under a day where nothing was asked"),
+        pytest.param({"max_age_seconds": 0}, 0, True, id="any age"),
+    ],
+)
+def test_stale_leaves_rows_that_are_young_enough(
+    more: dict[str, int], hours: int, is_checked: bool
+) -> None:
+    at = NOW - timedelta(hours=hours)
+    young = row(conclusion="valid", last_checked=at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    verdict = judge_row(young, ordered(RefreshScope.STALE, **more), is_duplicate=False)
+
+    assert isinstance(verdict, Check if is_checked else Leave)
+
+
+def test_an_order_of_all_rows_leaves_no_row_for_its_age() -> None:
+    young = row(conclusion="valid", last_checked="2026-11-20T11:59:59Z")
+
+    verdict = judge_row(young, ordered(RefreshScope.ALL), is_duplicate=False)
+
+    assert isinstance(verdict, Check)
+    assert verdict.job.refresh_id == "rf_1795200000_abcdefgh"
+
+
+class StoppingAt(MemorySource):
+    """Rows during whose reading somebody says stop, at the row of this link."""
+
+    def __init__(self, rows: list[Row], stop: threading.Event) -> None:
+        super().__init__(rows, source_id="src_spring")
+        self._stop = stop
+        self.decided = 0
+
+    def revise(self, begin):  # type: ignore[no-untyped-def]
+        source = self
+
+        class Watched:
+            def __init__(self) -> None:
+                self._inner = begin()
+
+            def survey(self, row: Row) -> None:
+                self._inner.survey(row)
+
+            def decide(self, row: Row):  # type: ignore[no-untyped-def]
+                source.decided += 1
+                if source.decided == 2:
+                    source._stop.set()
+                return self._inner.decide(row)
+
+        return super().revise(Watched)
+
+
+def test_an_intake_that_is_stopped_goes_no_further() -> None:
+    stop = threading.Event()
+    source = StoppingAt([row(f"r_{n}", "nonsense") for n in range(5)], stop)
+
+    with pytest.raises(Interrupted):
+        intake.prepare(source, TERMS, stop=stop)
+
+    assert source.decided == 2
