@@ -123,7 +123,10 @@ class RefreshList(Model):
 
 
 class RefreshReport(Model):
-    """How far an agent is with reading a source; *rows* and *not_submitted* are totals so far."""
+    """How far an agent is with reading a source; *rows* and *not_submitted* are totals so far.
+
+    *error* with state ``reading`` is what keeps it from reading just now.
+    """
 
     job_id: JobId
     lease_id: LeaseId
@@ -134,8 +137,10 @@ class RefreshReport(Model):
 
     @model_validator(mode="after")
     def _failed_says_why(self) -> Self:
-        if (self.state is ReadState.FAILED) != (self.error is not None):
-            raise ValueError("error comes with state failed, and with it only")
+        if self.state is ReadState.FAILED and self.error is None:
+            raise ValueError("state failed needs an error")
+        if self.state is ReadState.READ and self.error is not None:
+            raise ValueError("what was read has no error")
         return self
 
 
