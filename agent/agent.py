@@ -1,11 +1,12 @@
 """The agent at work: lease, resolve, keep, report, write back, confirm; and end without loss.
 
-One thread waits for leases, one walks links, one renews what is held, one talks about results, and
-each source has its writer. None of them waits for another but through a bounded number of links in
-hand. Whatever ends the process, the spool and the relay together know the rest.
+One thread waits for leases, one walks links, one renews what is held, one talks about results,
+each source has its writer, and each refresh under way reads its source in a thread of its own. None
+of them waits for another but through a bounded number of links in hand. Whatever ends the process,
+the spool and the relay together know the rest.
 
 Here they are put together, started and ended; what each does stands in a file of its own:
-``leasing``, ``walking``, ``renewing``, ``courier``, ``writing``.
+``leasing``, ``walking``, ``refreshing``, ``renewing``, ``courier``, ``writing``.
 """
 
 import logging
@@ -25,6 +26,7 @@ from agent.findings import Accepted, Finding, to_write
 from agent.holdings import Holdings
 from agent.keeping import Keeping
 from agent.leasing import Leasing
+from agent.refreshing import Refreshing
 from agent.renewing import Renewing
 from agent.serving import Serving
 from agent.spool import Settled, Spool
@@ -38,6 +40,7 @@ from wire.vocab import ReportState
 logger = logging.getLogger(__name__)
 
 _RESUME_SECONDS: Final = 5.0
+_REFRESH_SECONDS: Final = 2.0
 
 
 class Agent:
@@ -95,12 +98,21 @@ class Agent:
             writing=self._writing,
             events=events,
             course=self._course,
-            in_hand=self._holdings.of,
+            in_hand=self._in_hand,
             on_open=self._write_kept,
+            on_leave=self._give_back_refreshes,
+        )
+        self._refreshing = Refreshing(
+            self._contact,
+            course=self._course,
+            events=events,
+            source_of=self._serving.source,
+            patience=duty.patience,
         )
         self._renewing = Renewing(
             self._contact,
             holdings=self._holdings,
+            refreshes=self._refreshing,
             course=self._course,
             owed=self._writing.owed,
             on_gone=self._walking.cancel,
@@ -190,6 +202,7 @@ class Agent:
         seconds = self._duty.drain_seconds + self._serving.drain_seconds()
         until = began + (seconds if course.error is None else 2.0)
         writing.hurry()
+        self._contact.release(self._refreshing.stop(_REFRESH_SECONDS))
         if walk.ident is not None:
             course.wait_until(
                 lambda: not self._holdings.walking,
@@ -225,11 +238,22 @@ class Agent:
         return room if room >= duty.ahead // 2 or not walking else 0
 
     def is_quiet(self) -> bool:
-        """Whether nothing is on its way to a writer, and every source was looked at."""
-        return self._is_still() and self._serving.is_settled
+        """Whether nothing is on its way to a row or from one, and every source was looked at."""
+        return self._is_still() and not len(self._refreshing) and self._serving.is_settled
 
     def _is_still(self) -> bool:
         return self._walking.is_idle() and not self._courier.reports_left()
+
+    def _in_hand(self, source_id: str) -> int:
+        return self._holdings.of(source_id) + self._refreshing.of(source_id)
+
+    def _give_back_refreshes(self, source_id: str) -> None:
+        """This source is served no more; whoever noticed has no time to wait for the relay."""
+        if self._refreshing.of(source_id):
+            self._course.thread(
+                f"leaving {source_id}",
+                lambda: self._contact.release(self._refreshing.leave(source_id)),
+            ).start()
 
     def sources(self) -> list[str]:
         """The sources whose work is to be taken now."""
@@ -242,6 +266,14 @@ class Agent:
     def walk(self, leases: Sequence[Lease], *, until: float) -> None:
         """Walk these links, held until *until*."""
         self._walking.take(leases, until=until)
+
+    def takes_refreshes(self) -> bool:
+        """Whether a source may be read for the relay now."""
+        return self._duty.refreshes and self._refreshing.has_room()
+
+    def refresh(self, leases: Sequence[Lease]) -> Sequence[Lease]:
+        """Read these sources and submit their rows; returns what is not for us."""
+        return self._refreshing.take(leases)
 
     def write(self, results: Sequence[Accepted]) -> None:
         """Bring final results into their rows."""

@@ -230,6 +230,7 @@ def _work(options: dict[str, Any], *, until_empty: bool) -> None:
                 sources=sources,
                 sourceless=settings.file is None,
                 roster=None if settings.file else _roster(settings),
+                refreshes=settings.file is None,
                 poll_seconds=_POLL_SECONDS if settings.file else _ROSTER_POLL_SECONDS,
                 in_flight=_IN_FLIGHT,
                 drain_seconds=_DRAIN_SECONDS

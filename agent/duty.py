@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from agent.refresh import Patience
 from agent.roster import Roster
 from agent.writeback import Pace
 from connector.source import Source
@@ -21,6 +22,9 @@ class Duty:
     or *unwritten* ones (one kilobyte each) for their rows, no more work is taken. At the end, links
     in hand have *finish_seconds* to land before they are given back, and all of it is over after
     *drain_seconds*.
+
+    With *refreshes* it also reads its sources when the relay asks for that; *patience* is for those
+    that cannot be read just now.
     """
 
     sources: Mapping[str, Source] = field(default_factory=dict)
@@ -36,3 +40,5 @@ class Duty:
     tick_seconds: float = 0.5
     max_age: timedelta = DEFAULT_MAX_AGE
     pace: Pace = field(default_factory=Pace)
+    refreshes: bool = False
+    patience: Patience = field(default_factory=Patience)

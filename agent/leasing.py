@@ -10,7 +10,7 @@ from agent.duty import Duty
 from agent.events import Events
 from agent.findings import Accepted
 from connector.relay_errors import Refused, RelayError
-from wire.models import MAX_REPORTS, Held, Lease, LeaseRequest
+from wire.models import MAX_REPORTS, Capabilities, Held, Lease, LeaseRequest
 from wire.vocab import JobKind
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,12 @@ class Work(Protocol):
 
     def walk(self, leases: Sequence[Lease], *, until: float) -> None:
         """Walk these links, held until *until*."""
+
+    def takes_refreshes(self) -> bool:
+        """Whether a source may be read for the relay now."""
+
+    def refresh(self, leases: Sequence[Lease]) -> Sequence[Lease]:
+        """Read these sources and submit their rows. Returns which are not for us."""
 
     def write(self, results: Sequence[Accepted]) -> None:
         """Bring these results, found elsewhere, into their rows."""
@@ -85,6 +91,7 @@ class Leasing:
                 wait_seconds=wait,
                 sources=sources,
                 sourceless=self._duty.sourceless,
+                capabilities=Capabilities(refresh=self._work.takes_refreshes()),
             )
             asked = clock()
             try:
@@ -143,6 +150,7 @@ class Leasing:
     def _take(self, leases: Sequence[Lease], *, until: float) -> int:
         """Sort fresh leases: links are walked, known results written, the rest is given back."""
         links: list[Lease] = []
+        refreshes: list[Lease] = []
         results: list[Accepted] = []
         refused: list[Held] = []
         for lease in leases:
@@ -151,6 +159,8 @@ class Leasing:
             is_late = self._course.stop.is_set() or until <= self._course.clock()
             if is_for_us and not is_late and lease.kind is JobKind.LINK:
                 links.append(lease)
+            elif is_for_us and not is_late and lease.kind is JobKind.REFRESH:
+                refreshes.append(lease)
             elif is_for_us and lease.kind is JobKind.WRITEBACK and lease.result is not None:
                 results.append(Accepted(lease_id=lease.lease_id, job=lease.result))
             else:
@@ -162,5 +172,10 @@ class Leasing:
         self._work.walk(links, until=until)
         if results:
             self._work.write(results)
+        if refreshes:
+            refused += [
+                Held(job_id=lease.job_id, lease_id=lease.lease_id)
+                for lease in self._work.refresh(refreshes)
+            ]
         self._contact.release(refused)
-        return len(links) + len(results)
+        return len(links) + len(results) + len(refreshes)

@@ -3,22 +3,33 @@
 import logging
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from agent.contact import AT_ONCE, Contact
 from agent.course import Course
 from agent.holdings import Holdings, key_of
 from connector.relay_errors import RelayError
-from wire.models import RenewRequest
+from wire.models import Held, RenewRequest
 from wire.vocab import LeaseState
 
 logger = logging.getLogger(__name__)
+
+
+class Leases(Protocol):
+    """Leases in hand that are not of links."""
+
+    def all(self) -> list[Held]:
+        """Every one, as the relay calls it."""
+
+    def drop(self, key: str) -> bool:
+        """It is ours no more. Whether it was."""
 
 
 class Renewing:
     """One thread's work. *owed* names the jobs whose rows are to be written by us.
 
     *on_gone* is called with the keys of leases that are no longer ours while their links are
-    walked.
+    walked; *refreshes* see to their own.
     """
 
     def __init__(
@@ -26,6 +37,7 @@ class Renewing:
         contact: Contact,
         *,
         holdings: Holdings,
+        refreshes: Leases,
         course: Course,
         owed: Callable[[], list[str]],
         on_gone: Callable[[list[str]], None],
@@ -34,6 +46,7 @@ class Renewing:
     ) -> None:
         self._contact = contact
         self._holdings = holdings
+        self._refreshes = refreshes
         self._course = course
         self._owed = owed
         self._on_gone = on_gone
@@ -79,7 +92,8 @@ class Renewing:
                 failures = 0
 
     def _renew_all(self) -> None:
-        held, owed = self._holdings.all(), self._owed()
+        held = [*self._refreshes.all(), *self._holdings.all()]
+        owed = self._owed()
         for start in range(0, max(len(held), len(owed)), AT_ONCE):
             ask = RenewRequest(
                 leases=held[start : start + AT_ONCE], writebacks=owed[start : start + AT_ONCE]
@@ -92,7 +106,7 @@ class Renewing:
                 key = key_of(each.job_id, each.lease_id)
                 if each.state is LeaseState.RENEWED:
                     self._holdings.extend(key, until=until)
-                elif self._holdings.drop(key):
+                elif not self._refreshes.drop(key) and self._holdings.drop(key):
                     gone.append(key)
             if gone:
                 logger.info("%d links are no longer ours", len(gone))

@@ -57,10 +57,11 @@ class _One:
 
 
 class Serving:
-    """The sources in hand. *in_hand* says how many links of a source are on their way.
+    """The sources in hand. *in_hand* says how much work of a source is on its way.
 
     *on_open* is called when rows of a source can be written from now on: what waits for them may
-    come. The methods may be called from any thread.
+    come; *on_leave* when nobody wants its rows read any more. The methods may be called from any
+    thread.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Serving:
         course: Course,
         in_hand: Callable[[str], int],
         on_open: Callable[[str], None],
+        on_leave: Callable[[str], None] = lambda source_id: None,
     ) -> None:
         self._duty = duty
         self._writing = writing
@@ -79,6 +81,7 @@ class Serving:
         self._course = course
         self._in_hand = in_hand
         self._on_open = on_open
+        self._on_leave = on_leave
         self._changed = threading.Condition()
         self._is_stopping = False
         self._is_settled = duty.roster is None
@@ -207,6 +210,7 @@ class Serving:
             # What was found already is still written; then others may work on it.
             if not one.entry.is_paused:
                 self._tell(entry, "paused")
+                self._on_leave(source_id)
             one.entry = entry
             if not one.is_open or self._is_idle(source_id):
                 self._end(source_id, one, is_removed=False)
@@ -299,6 +303,7 @@ class Serving:
         self._announce(source_id, one)
         if is_removed:
             self._tell(one.entry, "removed")
+        self._on_leave(source_id)
         self._begin_task(one, lambda: self._close(source_id, one, is_removed=is_removed))
 
     def _close(self, source_id: str, one: _One, *, is_removed: bool) -> None:

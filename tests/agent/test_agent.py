@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,15 +23,19 @@ from agent.resolver import Resolved, Task
 from agent.spool import Settled, Spool
 from agent.writeback import Pace
 from connector.errors import ConnectorError, DiskFull, Locked
+from connector.memory import MemorySource
 from connector.relay_errors import Refused, RelayError, Unreachable
-from connector.source import Change, Written
+from connector.source import Change, Revision, Row, Written
 from wire import models
+from wire.source_models import RefreshesAnswer, RefreshesRequest, RefreshReported
 from wire.vocab import (
     CheckStatus,
     Conclusion,
     JobKind,
     JobStatus,
     LeaseState,
+    ReadReportState,
+    RefreshScope,
     ReportState,
     Writeback,
 )
@@ -85,6 +90,13 @@ def lease(number: int, kind: JobKind = JobKind.LINK) -> models.Lease:
     )
 
 
+def refresh(number: int) -> models.Lease:
+    order = models.RefreshOrder(refresh_id="rf_1795200000_abcdefgh", scope=RefreshScope.ALL)
+    return lease(number, JobKind.REFRESH).model_copy(
+        update={"refresh": order, "row_id": None, "tracking_url": ""}
+    )
+
+
 def report(number: int) -> models.Report:
     return models.Report(job_id=job_id(number), lease_id="1-aaaaaaaa", outcome=outcome())
 
@@ -116,6 +128,12 @@ class World:
         self.unheard = 0
         self.polls = 0
         self.final_url = "https://a.example/"
+        self.rows = MemorySource(
+            [Row(row_id="r_9", tracking_url="https://t.example/9")], source_id=SOURCE
+        )
+        self.gate = threading.Event()
+        self.gate.set()
+        self.asks: list[models.LeaseRequest] = []
 
     def note(self, text: str) -> None:
         with self.changed:
@@ -143,6 +161,7 @@ class World:
 
     def lease(self, ask: models.LeaseRequest) -> models.LeaseAnswer:
         self._hear()
+        self.asks.append(ask)
         with self.changed:
             if "lease" not in self.log:
                 self.log.append("lease")
@@ -208,9 +227,23 @@ class World:
             self.note(f"release {int(held.job_id[-12:])}")
         return models.ReleaseAnswer(released=len(ask.leases))
 
-    # the walker
+    def report_refreshes(self, ask: RefreshesRequest) -> RefreshesAnswer:
+        self._hear()
+        for each in ask.refreshes:
+            self.note(f"{each.state} {int(each.job_id[-12:])}")
+        return RefreshesAnswer(
+            refreshes=[
+                RefreshReported(job_id=each.job_id, state=ReadReportState.ACCEPTED)
+                for each in ask.refreshes
+            ]
+        )
 
-    def submit(self, task: Task) -> None:
+    # the walker, and the relay that takes jobs
+
+    def submit(self, task: Any, **_: object) -> None:
+        if isinstance(task, list):
+            self.note(f"hand in {len(task)}")
+            return
         self.tasks[task.key] = task
         self.note(f"walk {int(task.url.rpartition('/')[2])}")
         if self.lands_at_once:
@@ -243,6 +276,14 @@ class World:
 
     source_id = SOURCE
     name = "links.csv"
+
+    def revise(self, begin: Callable[[], Revision]) -> int:
+        self.note("revise")
+        self.gate.wait(20)
+        return self.rows.revise(begin)
+
+    def read(self) -> Iterator[list[Row]]:
+        return self.rows.read()
 
     def write(self, changes: Sequence[Change]) -> list[Written]:
         self.note("try")
@@ -718,3 +759,79 @@ def test_a_result_the_relay_will_never_take_does_not_block_the_others(world, sta
     world.wait_for("confirm 1 written", "confirm 3 written")
 
     assert running.end() == 0
+
+
+def test_only_an_agent_that_reads_sources_offers_to(world, start):
+    running = start()
+    world.wait_until(lambda: world.asks)
+    running.end()
+    assert not any(ask.capabilities.refresh for ask in world.asks)
+
+    world.asks.clear()
+    world.stop.clear()
+    running = start(refreshes=True)
+    world.wait_until(lambda: world.asks)
+    running.end()
+    assert all(ask.capabilities.refresh for ask in world.asks)
+
+
+def test_a_source_is_read_beside_the_links_and_its_lease_renewed(world, start):
+    world.gate.clear()
+    world.queue.extend([refresh(7), lease(1)])
+    running = start(refreshes=True)
+    world.wait_for("revise", "confirm 1 written")
+
+    world.now += 21
+    world.wait_for("renew 7")
+    world.gate.set()
+    world.wait_for("hand in 1", "read 7")
+
+    assert running.end() == 0
+    assert in_order(world.log, "reading 7", "revise", "reading 7", "hand in 1", "read 7")
+    assert "release 7" not in world.log
+
+
+@pytest.mark.parametrize("state", [LeaseState.LOST, LeaseState.CANCELED])
+def test_a_refresh_that_is_canceled_or_lost_stops_as_soon_as_a_renewal_says_so(world, start, state):
+    world.gate.clear()
+    world.queue.append(refresh(7))
+    running = start(refreshes=True)
+    world.wait_for("revise")
+
+    world.renewal = state
+    world.now += 21
+    world.wait_for("renew 7")
+    world.wait_until(lambda: not running.agent._refreshing.all())
+    world.gate.set()
+    world.wait_until(running.agent.is_quiet)
+
+    assert running.end() == 0
+    assert "hand in 1" not in world.log
+    assert "read 7" not in world.log
+    assert "cancel 7" not in world.log
+
+
+def test_an_agent_that_ends_gives_its_refresh_back_before_its_links_are_finished(world, start):
+    world.gate.clear()
+    world.lands_at_once = False
+    world.queue.extend([refresh(7), lease(1)])
+    running = start(refreshes=True)
+    world.wait_for("revise", "walk 1")
+
+    world.stop.set()
+    world.wait_for("release 7")
+    world.gate.set()
+
+    assert running.end() == 0
+    assert in_order(world.log, "release 7", "release 1")
+    assert "hand in 1" not in world.log
+
+
+def test_working_until_nothing_is_left_reads_the_source_and_walks_what_comes_of_it(world, start):
+    world.queue.append(refresh(7))
+
+    running = start(refreshes=True, until_empty=True)
+    running.join()
+
+    assert running.error is None
+    assert in_order(world.log, "revise", "hand in 1", "read 7", "closed")
