@@ -9,7 +9,9 @@ from tests.emulators.sheets.emulator import Emulator
 
 @pytest.fixture
 def sheets_api() -> Iterator[Emulator]:
+    """An empty emulator; a test in which the emulator itself broke is a failed test."""
     emulator = Emulator()
     emulator.start()
     yield emulator
     emulator.stop()
+    assert emulator.broken == []

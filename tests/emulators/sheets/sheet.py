@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+from tests.emulators.sheets.cell import Value
 from tests.emulators.sheets.grid import Grid
 from tests.emulators.sheets.gridrange import (
     Dimension,
@@ -45,6 +46,8 @@ class Sheet:
         self.extra: dict[str, Any] = {}
         self.grid_extra: dict[str, Any] = {}
         self.parts: dict[str, Any] = {}
+        # What array formulas put into cells around them; made anew by each recalculation.
+        self.spilled: dict[tuple[int, int], Value] = {}
 
     def copy(self) -> "Sheet":
         new = Sheet(self.sheet_id, self.title, self.grid.copy())
@@ -52,6 +55,7 @@ class Sheet:
         new.extra = copy.deepcopy(self.extra)
         new.grid_extra = dict(self.grid_extra)
         new.parts = copy.deepcopy(self.parts)
+        new.spilled = dict(self.spilled)
         return new
 
     def list_of(self, part: str) -> list[Any]:

@@ -1,21 +1,21 @@
-"""values.get/update/append/clear and their batch forms, on one document."""
+"""values.get, update, clear and their batch forms, on one document."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from tests.emulators.sheets.batch import Caller
-from tests.emulators.sheets.cell import Cell
 from tests.emulators.sheets.document import Spreadsheet
-from tests.emulators.sheets.entering import enter
 from tests.emulators.sheets.errors import ApiError
 from tests.emulators.sheets.gridrange import GridRange
+from tests.emulators.sheets.protection import check_protection
 from tests.emulators.sheets.ranges import resolve, within_grid
 from tests.emulators.sheets.rendering import Rendering, rendered_rows
+from tests.emulators.sheets.writing import Counted, check_values, put_values, rows_of
 
 
 def get(document: Spreadsheet, text: str, how: Rendering) -> dict[str, Any]:
-    r = within_grid(document, resolve(document, text))
-    return value_range(document, r, how)
+    document.recalculate()
+    return value_range(document, within_grid(document, resolve(document, text)), how)
 
 
 def batch_get(document: Spreadsheet, texts: Sequence[str], how: Rendering) -> dict[str, Any]:
@@ -38,105 +38,84 @@ def update(
     document: Spreadsheet,
     text: str,
     body: dict[str, Any],
-    option: str,
+    option: str | None,
     echo: Rendering | None,
     caller: Caller,
 ) -> dict[str, Any]:
+    option = wanted_option(option)
+    if body.get("range") and resolve(document, body["range"]) != resolve(document, text):
+        raise ApiError(f"Requested range [{text}] does not match value range [{body['range']}]")
+    check_values(body.get("values") or [])
     with document.transaction() as work:
-        r, counted = write(work, text, body, option, caller)
-    return update_answer(document, r, counted, echo)
+        written = write(work, text, body, option, caller)
+    return update_answer(document, written, echo)
 
 
 def batch_update(
     document: Spreadsheet, body: dict[str, Any], echo: Rendering | None, caller: Caller
 ) -> dict[str, Any]:
+    option = wanted_option(body.get("valueInputOption"))
     written = []
     with document.transaction() as work:
         for i, data in enumerate(body.get("data") or []):
             try:
-                written.append(
-                    write(work, data.get("range", ""), data, body["valueInputOption"], caller)
-                )
+                check_values(data.get("values") or [])
+                written.append(write(work, data.get("range", ""), data, option, caller))
             except ApiError as refused:
                 raise refused.within(f"data[{i}]") from None
     answer: dict[str, Any] = {"spreadsheetId": document.spreadsheet_id}
-    rows = {(r.sheet_id, row) for r, done in written for row in done.rows}
-    columns = {(r.sheet_id, column) for r, done in written for column in done.columns}
     totals = {
-        "totalUpdatedRows": len(rows),
-        "totalUpdatedColumns": len(columns),
-        "totalUpdatedCells": sum(done.cells for _, done in written),
-        "totalUpdatedSheets": len({r.sheet_id for r, done in written if done.cells}),
+        "totalUpdatedRows": len({(w.sheet_id, row) for w in written for row in w.rows}),
+        "totalUpdatedColumns": len({(w.sheet_id, c) for w in written for c in w.columns}),
+        "totalUpdatedCells": sum(w.cells for w in written),
+        "totalUpdatedSheets": len({w.sheet_id for w in written if w.cells}),
     }
     answer.update((name, total) for name, total in totals.items() if total)
     if written:
-        answer["responses"] = [update_answer(document, r, done, echo) for r, done in written]
+        answer["responses"] = [update_answer(document, w, echo) for w in written]
     return answer
 
 
-class Counted:
-    """Which rows and columns got a value; null leaves a cell alone and does not count."""
-
-    def __init__(self) -> None:
-        self.rows: set[int] = set()
-        self.columns: set[int] = set()
-        self.cells = 0
+def wanted_option(option: str | None) -> str:
+    if option in (None, "INPUT_VALUE_OPTION_UNSPECIFIED"):
+        raise ApiError("'valueInputOption' is required but not specified")
+    assert option is not None
+    return option
 
 
 def write(
     work: Spreadsheet, text: str, body: dict[str, Any], option: str, caller: Caller
-) -> tuple[GridRange, Counted]:
-    """Put a ValueRange's values; gives the range that was written."""
-    asked = within_grid(work, resolve(work, text))
+) -> Counted:
+    """Put a ValueRange's values where its range says; a single cell is only where they start."""
+    asked = resolve(work, text)
+    closed = within_grid(work, asked)
     values = rows_of(body)
-    height, width = len(values), max((len(row) for row in values), default=0)
-    return put_values(work, asked, values, height, width, option)
+    check_fit(work, text, closed, values)
+    counted = put_values(work, closed, values, option)
+    if counted.cells:
+        check_protection(work, counted.written, caller)
+    return counted
 
 
-def rows_of(body: dict[str, Any]) -> list[list[Any]]:
-    values = body.get("values") or []
-    if body.get("majorDimension") == "COLUMNS":
-        height = max((len(column) for column in values), default=0)
-        return [[c[i] if i < len(c) else None for c in values] for i in range(height)]
-    return list(values)
+def check_fit(work: Spreadsheet, text: str, closed: GridRange, values: list[list[Any]]) -> None:
+    """A range of more than one cell bounds its values; one cell is bound by the grid."""
+    from tests.emulators.sheets.a1 import column_name
+
+    grid = work.sheet(closed.sheet_id).grid
+    r0, r1, c0, c1 = closed.bounds(grid.row_count, grid.column_count)
+    if r1 - r0 == 1 and c1 - c0 == 1:
+        r1, c1 = grid.row_count, grid.column_count
+    place = f"Requested writing within range [{text}], but tried writing to"
+    if r0 + len(values) > r1:
+        raise ApiError(f"{place} row [{r1 + 1}]")
+    if any(c0 + len(row) > c1 for row in values):
+        raise ApiError(f"{place} column [{column_name(c1)}]")
 
 
-def put_values(
-    work: Spreadsheet,
-    asked: GridRange,
-    values: list[list[Any]],
-    height: int,
-    width: int,
-    option: str,
-) -> tuple[GridRange, Counted]:
-    sheet = work.sheet(asked.sheet_id)
-    assert asked.r0 is not None
-    assert asked.c0 is not None
-    r0, c0 = asked.r0, asked.c0
-    counted = Counted()
-    for i, row in enumerate(values):
-        old = sheet.grid.row(r0 + i)
-        cells: list[Cell | None] = []
-        for j, value in enumerate(row):
-            before = old[c0 + j] if c0 + j < len(old) else None
-            if value is None:
-                cells.append(before)
-                continue
-            cells.append(enter(work, value, option, before))
-            counted.columns.add(c0 + j)
-            counted.cells += 1
-            counted.rows.add(r0 + i)
-        sheet.grid.put_row(r0 + i, c0, cells)
-    written = GridRange(asked.sheet_id, r0, r0 + max(height, 1), c0, c0 + max(width, 1))
-    return written, counted
-
-
-def update_answer(
-    document: Spreadsheet, r: GridRange, done: Counted, echo: Rendering | None
-) -> dict[str, Any]:
+def update_answer(document: Spreadsheet, done: Counted, echo: Rendering | None) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "spreadsheetId": document.spreadsheet_id,
-        "updatedRange": document.range_name(r),
+        "updatedRange": document.range_name(done.written),
     }
     counts = {
         "updatedRows": len(done.rows),
@@ -145,5 +124,44 @@ def update_answer(
     }
     answer.update((name, count) for name, count in counts.items() if count)
     if echo is not None:
-        answer["updatedData"] = value_range(document, r, echo)
+        document.recalculate()
+        answer["updatedData"] = value_range(document, done.echoed, echo)
     return answer
+
+
+def clear(document: Spreadsheet, text: str, caller: Caller) -> dict[str, Any]:
+    with document.transaction() as work:
+        cleared = clear_range(work, text, caller)
+    return {
+        "spreadsheetId": document.spreadsheet_id,
+        "clearedRange": document.range_name(cleared),
+    }
+
+
+def batch_clear(document: Spreadsheet, texts: Sequence[str], caller: Caller) -> dict[str, Any]:
+    cleared = []
+    with document.transaction() as work:
+        for i, text in enumerate(texts):
+            try:
+                cleared.append(clear_range(work, text, caller))
+            except ApiError as refused:
+                raise refused.within(f"range[{i}]") from None
+    answer: dict[str, Any] = {"spreadsheetId": document.spreadsheet_id}
+    if cleared:
+        answer["clearedRanges"] = [document.range_name(r) for r in cleared]
+    return answer
+
+
+def clear_range(work: Spreadsheet, text: str, caller: Caller) -> GridRange:
+    """Take the values and formulas away; formats, notes and validation stay."""
+    from tests.emulators.sheets.entering import holding
+
+    r = within_grid(work, resolve(work, text))
+    check_protection(work, r, caller)
+    grid = work.sheet(r.sheet_id).grid
+    r0, r1, c0, c1 = r.bounds(grid.row_count, grid.column_count)
+    for row in range(r0, min(r1, len(grid.rows))):
+        cells = grid.rows[row][c0:c1]
+        if cells:
+            grid.put_row(row, c0, [None if c is None else holding(None, c) for c in cells])
+    return r

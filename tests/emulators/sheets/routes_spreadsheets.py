@@ -1,0 +1,48 @@
+"""The routes of a whole spreadsheet: create, get, batchUpdate."""
+
+from typing import Any
+
+from tests.emulators.sheets import batch, creating, spreadsheet_get
+from tests.emulators.sheets.payload import ListOf, body_json, read_query
+from tests.emulators.sheets.routing import Call, route
+from tests.emulators.sheets.store import OWNER
+
+
+@route("spreadsheets.create", "POST", "")
+def create(call: Call) -> Any:
+    read_query(call.request.query, {})
+    file = call.store.create("Untitled spreadsheet", call.identity.email or OWNER)
+    creating.fill(file.document, body_json(call.request.body))
+    return spreadsheet_get.get(file.document)
+
+
+@route("spreadsheets.get", "GET", "")
+def get(call: Call) -> Any:
+    query = read_query(
+        call.request.query,
+        {
+            "ranges": ListOf("string"),
+            "includeGridData": "bool",
+            "excludeTablesInBandedRanges": "bool",
+        },
+    )
+    return spreadsheet_get.get(
+        call.document,
+        ranges=query.get("ranges", ()),
+        grid_data=query.get("includeGridData", False),
+        mask=query.get("fields"),
+    )
+
+
+@route("spreadsheets.batchUpdate", "POST", ":batchUpdate")
+def batch_update(call: Call) -> Any:
+    read_query(call.request.query, {})
+    body = body_json(call.request.body)
+    answer = batch.batch_update(call.document, body, call.caller)
+    if body.get("includeSpreadsheetInResponse"):
+        answer["updatedSpreadsheet"] = spreadsheet_get.get(
+            call.document,
+            ranges=body.get("responseRanges") or (),
+            grid_data=bool(body.get("responseIncludeGridData")),
+        )
+    return answer
