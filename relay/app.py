@@ -10,6 +10,7 @@ from relay.problems import answer_problems
 from relay.views.agent import agent
 from relay.views.health import health
 from relay.views.jobs import jobs
+from relay.views.refreshes import refreshes
 from relay.views.sources import sources
 
 
@@ -34,6 +35,6 @@ def create_app(parts: Parts) -> Flask:
         return response
 
     answer_problems(app)
-    for blueprint in (jobs, sources, agent, health):
+    for blueprint in (jobs, sources, refreshes, agent, health):
         app.register_blueprint(blueprint)
     return app

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS: Final = 2.0
 _LOCK: Final = "linkrow:lock:rebuild"
 _LOCK_SECONDS: Final = 15.0  # after a clock was killed in mid-rebuild, the next one waits so long
-_PROGRESS_SECONDS: Final = 7 * 86400  # as long as a refresh's counters live in Redis
+_PROGRESS_SECONDS: Final = 8 * 86400  # as long as a refresh's counters live in Redis
 
 
 class Clock:
@@ -97,6 +97,8 @@ class Clock:
             nonces=self._ledger.spent_nonces(since=seconds),
             unfinished=self._ledger.unfinished(),
             owed=self._ledger.owed(),
+            said=self._ledger.source_records(),
+            asked=self._ledger.asked(since=seconds - _PROGRESS_SECONDS),
             refreshes=self._ledger.refresh_counts(since=seconds - _PROGRESS_SECONDS),
         )
         logger.info("Redis is open; %d jobs wait again", restored)

@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from wire.vocab import FINAL_STATUSES, Conclusion, JobStatus, Writeback
+from wire.models import RefreshOrder
+from wire.source_models import DEFAULT_MAX_AGE_SECONDS
+from wire.vocab import (
+    FINAL_STATUSES,
+    Conclusion,
+    JobStatus,
+    RefreshState,
+    SourceKind,
+    Writeback,
+)
 
 STREAM: Final = "linkrow:outcomes"
 GROUP: Final = "recorder"
@@ -100,7 +109,75 @@ class JoinedEvent:
     joins: tuple[tuple[str, str], ...]
 
 
-Event = Admitted | FinalEvent | WritebackEvent | SourceEvent | JoinedEvent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AboutEvent:
+    """What is said of a source now, whole."""
+
+    source_id: str
+    account_id: str
+    at: float
+    kind: SourceKind | None
+    name: str
+    max_age_seconds: int
+    paused: bool
+    device_id: str | None
+    deleted_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenEvent:
+    """An agent said that it serves *sources*."""
+
+    account_id: str
+    at: float
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedEvent:
+    """A signed request became a refresh; *order* is JSON of ``wire.models.RefreshOrder``."""
+
+    refresh_id: str
+    account_id: str
+    source_id: str
+    job_id: str
+    order: str
+    at: float
+    expires_at: float
+    key_id: str
+    device_id: str | None
+    timestamp: int
+    nonce: str
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshEvent:
+    """A refresh went on or ended. *not_submitted* and *counts* are JSON objects of numbers."""
+
+    refresh_id: str
+    account_id: str
+    job_id: str
+    at: float
+    state: RefreshState
+    rows: int | None
+    not_submitted: str
+    error_code: str
+    error_detail: str
+    counts: str
+
+
+Event = (
+    Admitted
+    | FinalEvent
+    | WritebackEvent
+    | SourceEvent
+    | JoinedEvent
+    | AboutEvent
+    | SeenEvent
+    | AskedEvent
+    | RefreshEvent
+)
 
 
 def decode(fields: Mapping[bytes, bytes]) -> Event:
@@ -137,6 +214,18 @@ def decode(fields: Mapping[bytes, bytes]) -> Event:
                         for job_id, refresh_id in json.loads(text["joins"])
                     ),
                 )
+            case "about":
+                return _about(text)
+            case "seen":
+                return SeenEvent(
+                    account_id=text["account_id"],
+                    at=_seconds(text["at"]),
+                    sources=tuple(str(source_id) for source_id in json.loads(text["sources"])),
+                )
+            case "asked":
+                return _asked(text)
+            case "refresh":
+                return _refresh(text)
             case other:
                 raise UnreadableEvent(f"no such type: {other[:40]!r}")
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -183,6 +272,61 @@ def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise UnreadableEvent(f"no text: {str(value)[:40]}")
+
+
+def _about(text: Mapping[str, str]) -> AboutEvent:
+    return AboutEvent(
+        source_id=text["source_id"],
+        account_id=text["account_id"],
+        at=_seconds(text["at"]),
+        kind=SourceKind(text["kind"]) if text["kind"] else None,
+        name=text["name"],
+        max_age_seconds=int(text["max_age_seconds"] or DEFAULT_MAX_AGE_SECONDS),
+        paused=text["paused"] == "1",
+        device_id=text["device_id"] or None,
+        deleted_at=_seconds(text["deleted_at"]) if text["deleted_at"] else None,
+    )
+
+
+def _asked(text: Mapping[str, str]) -> AskedEvent:
+    RefreshOrder.model_validate_json(text["order"])
+    return AskedEvent(
+        refresh_id=text["refresh_id"],
+        account_id=text["account_id"],
+        source_id=text["source_id"],
+        job_id=text["job_id"],
+        order=text["order"],
+        at=_seconds(text["at"]),
+        expires_at=_seconds(text["expires_at"]),
+        key_id=text["key_id"],
+        device_id=text["device_id"] or None,
+        timestamp=int(text["timestamp"]),
+        nonce=text["nonce"],
+        body_sha256=text["body_sha256"],
+    )
+
+
+def _refresh(text: Mapping[str, str]) -> RefreshEvent:
+    return RefreshEvent(
+        refresh_id=text["refresh_id"],
+        account_id=text["account_id"],
+        job_id=text["job_id"],
+        at=_seconds(text["at"]),
+        state=RefreshState(text["state"]),
+        rows=int(text["rows"]) if text["rows"] else None,
+        not_submitted=_numbers(text["not_submitted"]),
+        error_code=text["error_code"],
+        error_detail=text["error_detail"],
+        counts=_numbers(text["counts"]),
+    )
+
+
+def _numbers(text: str) -> str:
+    """*text*, if it is what the books can be asked of again."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or not all(type(each) is int for each in found.values()):
+        raise UnreadableEvent(f"no numbers: {text[:40]!r}")
+    return text
 
 
 def _final(text: Mapping[str, str]) -> FinalEvent:

@@ -10,6 +10,7 @@ from relay.errors import LedgerError
 from relay.queue import errors as queue
 from relay.refusals import Refusal, refuse
 from wire.errors import Malformed
+from wire.vocab import RefreshState
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ _CODES: Final[dict[type[queue.QueueError], str]] = {
     queue.QuotaExceeded: "quota_exceeded",
     queue.UnknownSource: "unknown_source",
     queue.AlreadyFinal: "already_final",
+    queue.SourcePaused: "source_paused",
     queue.RecorderBehind: "recorder_behind",
     queue.Rebuilding: "rebuilding",
     queue.RedisUnsafe: "redis_unsafe",
@@ -47,6 +49,12 @@ def refusal_of(error: Exception) -> Refusal | None:
         case queue.RedisUnavailable():
             logger.error("redis: %s", error)
             return refuse("redis_unavailable", _NO_REDIS, retry_after=error.retry_after)
+        case queue.RefreshRunning():
+            return refuse("refresh_running", str(error), refresh_id=error.refresh_id)
+        case queue.RefreshIsOver():
+            is_canceled = error.state is RefreshState.CANCELED
+            code = "refresh_canceled" if is_canceled else "refresh_over"
+            return refuse(code, str(error), refresh_id=error.refresh_id)
         case queue.QueueError() if type(error) in _CODES:
             return refuse(_CODES[type(error)], str(error), retry_after=error.retry_after)
         case LedgerError():

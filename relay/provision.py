@@ -17,7 +17,9 @@ PRO: Final = Plan(name="pro", rows_per_day=None, max_depth=200_000, api_links=Tr
 API_SCOPES: Final = frozenset(
     {Scope.JOBS_WRITE, Scope.JOBS_READ, Scope.SOURCES_WRITE, Scope.ROWS_READ}
 )
-DEVICE_SCOPES: Final = frozenset({Scope.AGENT, Scope.JOBS_WRITE, Scope.JOBS_READ})
+DEVICE_SCOPES: Final = frozenset(
+    {Scope.AGENT, Scope.JOBS_WRITE, Scope.JOBS_READ, Scope.SOURCES_WRITE}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,14 @@ from typing import Final
 import sqlalchemy as sa
 
 from relay.events import (
+    AboutEvent,
     Admitted,
+    AskedEvent,
     Event,
     FinalEvent,
     JoinedEvent,
+    RefreshEvent,
+    SeenEvent,
     SourceEvent,
     UnreadableEvent,
     WritebackEvent,
@@ -19,8 +23,8 @@ from relay.events import (
 from relay.ledger.database import Database
 from relay.ledger.lives import NO_LIFE, hold_life
 from relay.ledger.many_rows import Row, insert_missing, update_each
-from relay.ledger.schema import jobs, joins, sources, unreadable_events
-from wire.vocab import JobKind, JobStatus, Writeback
+from relay.ledger.schema import jobs, joins, refreshes, sources, unreadable_events
+from wire.vocab import REFRESH_IS_OVER, JobKind, JobStatus, RefreshState, Writeback
 
 _LIVE: Final = (JobStatus.QUEUED, JobStatus.RUNNING)
 # Plain text: a driver thinks longer about a word that is an enum's.
@@ -67,10 +71,23 @@ class Bookings(Database):
         ]
         written = [_written(event) for event in events if isinstance(event, WritebackEvent)]
         seen = [_source(event) for event in events if isinstance(event, SourceEvent)]
+        about = [event for event in events if isinstance(event, AboutEvent)]
+        asked = [_asked(event) for event in events if isinstance(event, AskedEvent)]
+        refreshed = [_refreshed(event) for event in events if isinstance(event, RefreshEvent)]
+        announced: list[Row] = [
+            {"of": source_id, "of_account": event.account_id, "new_seen_at": event.at}
+            for event in events
+            if isinstance(event, SeenEvent)
+            for source_id in event.sources
+        ]
         unreadable = [_unreadable(entry) for entry in entries if _is_unreadable(entry)]
         with self._begin() as connection:
             hold_life(connection, life)
-            insert_missing(connection, sources, seen)
+            insert_missing(connection, sources, [*seen, *map(_made, about)])
+            update_each(connection, _LAST_WORD_STAYS, [_said(event) for event in about])
+            update_each(connection, _SEEN, announced)
+            insert_missing(connection, refreshes, asked)
+            update_each(connection, _FIRST_END_WINS, refreshed)
             insert_missing(connection, jobs, admitted)
             insert_missing(connection, joins, joined)
             update_each(connection, _FIRST_FINAL_WINS, finals)
@@ -78,7 +95,9 @@ class Bookings(Database):
             insert_missing(connection, unreadable_events, unreadable)
         return Recorded(
             admitted=len(admitted),
-            ended=tuple(event.job_id for event in events if isinstance(event, FinalEvent)),
+            ended=tuple(
+                event.job_id for event in events if isinstance(event, FinalEvent | RefreshEvent)
+            ),
             unreadable=len(unreadable),
         )
 
@@ -171,6 +190,116 @@ def _source(event: SourceEvent) -> Row:
         "account_id": event.account_id,
         "device_id": event.device_id,
         "created_at": event.at,
+    }
+
+
+def _made(event: AboutEvent) -> Row:
+    return {
+        "source_id": event.source_id,
+        "account_id": event.account_id,
+        "device_id": event.device_id,
+        "created_at": event.at,
+    }
+
+
+_LAST_WORD_STAYS: Final = (
+    sources.update()
+    .where(
+        sources.c.source_id == sa.bindparam("of"),
+        sources.c.account_id == sa.bindparam("of_account"),
+        sa.func.coalesce(sources.c.changed_at, sa.literal_column("-1")) < sa.bindparam("said_at"),
+    )
+    .values(
+        {
+            name: sa.bindparam("new_" + name)
+            for name in ("kind", "name", "max_age_seconds", "paused", "deleted_at", "changed_at")
+        }
+    )
+)
+
+# A source that was deleted and is announced again is there again.
+_SEEN: Final = (
+    sources.update()
+    .where(
+        sources.c.source_id == sa.bindparam("of"),
+        sources.c.account_id == sa.bindparam("of_account"),
+        sa.func.coalesce(sources.c.last_seen_at, sa.literal_column("-1"))
+        < sa.bindparam("new_seen_at"),
+    )
+    .values(
+        last_seen_at=sa.bindparam("new_seen_at"),
+        deleted_at=sa.case(
+            (sources.c.deleted_at < sa.bindparam("new_seen_at"), None), else_=sources.c.deleted_at
+        ),
+    )
+)
+
+_FIRST_END_WINS: Final = (
+    refreshes.update()
+    .where(
+        refreshes.c.refresh_id == sa.bindparam("of"),
+        refreshes.c.account_id == sa.bindparam("of_account"),
+        refreshes.c.ended_at.is_(None),
+    )
+    .values(
+        {
+            name: sa.bindparam("new_" + name)
+            for name in (
+                "state", "rows", "not_submitted", "counts", "error_code", "error_detail",
+                "ended_at",
+            )
+        }
+    )
+)  # fmt: skip
+
+
+def _said(event: AboutEvent) -> Row:
+    return {
+        "of": event.source_id,
+        "of_account": event.account_id,
+        "said_at": event.at,
+        "new_kind": str(event.kind) if event.kind else None,
+        "new_name": _storable(event.name),
+        "new_max_age_seconds": event.max_age_seconds,
+        "new_paused": event.paused,
+        "new_deleted_at": event.deleted_at,
+        "new_changed_at": event.at,
+    }
+
+
+def _asked(event: AskedEvent) -> Row:
+    return {
+        "refresh_id": event.refresh_id,
+        "account_id": event.account_id,
+        "source_id": event.source_id,
+        "job_id": event.job_id,
+        "order": event.order,
+        "key_id": event.key_id,
+        "signed_at": event.timestamp,
+        "nonce": event.nonce,
+        "body_sha256": event.body_sha256,
+        "asked_by": event.device_id,
+        "created_at": event.at,
+        "expires_at": event.expires_at,
+        "state": str(RefreshState.WAITING_FOR_AGENT),
+        "not_submitted": "{}",
+        "counts": "{}",
+        "error_code": "",
+        "error_detail": "",
+    }
+
+
+def _refreshed(event: RefreshEvent) -> Row:
+    return {
+        "of": event.refresh_id,
+        "of_account": event.account_id,
+        "new_state": str(event.state),
+        "new_rows": event.rows,
+        "new_not_submitted": event.not_submitted,
+        "new_counts": event.counts,
+        "new_error_code": event.error_code,
+        "new_error_detail": _storable(event.error_detail),
+        "new_ended_at": event.at if event.state in REFRESH_IS_OVER else None,
     }
 
 

@@ -1,19 +1,13 @@
 """An account's jobs as it may read them: one, or page by page."""
 
-import base64
-import binascii
-import json
-import math
-import re
-
 import sqlalchemy as sa
 
+from relay.ledger.cursors import read_cursor, write_cursor
 from relay.ledger.database import Database
 from relay.ledger.job_rows import record_of
 from relay.ledger.schema import jobs
 from relay.records import JobRecord
 from wire import ids
-from wire.errors import Malformed
 from wire.vocab import Conclusion, JobStatus
 
 
@@ -54,27 +48,12 @@ class History(Database):
             if value is not None:
                 query = query.where(column == value)
         if cursor is not None:
-            at, job_id = _read_cursor(cursor)
+            at, job_id = read_cursor(cursor, ids.JOB_ID)
             query = query.where(sa.tuple_(jobs.c.created_at, jobs.c.job_id) < (at, job_id))
         query = query.order_by(jobs.c.created_at.desc(), jobs.c.job_id.desc()).limit(limit + 1)
         with self._begin() as connection:
             rows = connection.execute(query).mappings().all()
         page = [record_of(row) for row in rows[:limit]]
         more = len(rows) > limit
-        return page, _write_cursor(page[-1]) if more and page else None
-
-
-def _write_cursor(record: JobRecord) -> str:
-    text = json.dumps([record.created_at, record.job_id])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[float, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        at, job_id = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-        if not math.isfinite(at) or not re.fullmatch(ids.JOB_ID, job_id):
-            raise ValueError  # noqa: TRY301 - one sentence for all that is none of ours
-        return float(at), job_id
-    except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError) as error:
-        raise Malformed("cursor", "none of ours; begin without one") from error
+        last = page[-1] if more and page else None
+        return page, write_cursor(last.created_at, last.job_id) if last else None

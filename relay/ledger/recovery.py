@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from relay.ledger.database import Database
 from relay.ledger.job_rows import record_of
-from relay.ledger.schema import OWED, UNFINISHED, jobs, joins, sources
+from relay.ledger.schema import OWED, UNFINISHED, jobs, joins, refreshes, sources
 from relay.records import JobRecord, RefreshCount
 from wire.vocab import Conclusion, Writeback
 
@@ -45,9 +45,14 @@ class Recovery(Database):
 
         Its sender's clock goes ahead, so it is not older than the life of Redis that begins now.
         """
-        columns = (jobs.c.key_id, jobs.c.nonce, jobs.c.signed_at)
-        lately = jobs.c.signed_at.between(since, since + _AHEAD_SECONDS)
-        query = sa.select(*columns).where(lately).distinct()
+        query = sa.union(  # each of them once
+            *(
+                sa.select(table.c.key_id, table.c.nonce, table.c.signed_at).where(
+                    table.c.signed_at.between(since, since + _AHEAD_SECONDS)
+                )
+                for table in (jobs, refreshes)
+            )
+        )
         with self._begin() as connection:
             return [(row[0], row[1], row[2]) for row in connection.execute(query).all()]
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -93,6 +94,41 @@ sources = Table(
     Column("account_id", _ID, nullable=False, index=True),
     Column("device_id", _ID),
     Column("created_at", Double, nullable=False),
+    Column("kind", String(16)),
+    Column("name", String(200), nullable=False, server_default=""),
+    Column("max_age_seconds", Integer, nullable=False, server_default="86400"),
+    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("last_seen_at", Double),
+    Column("deleted_at", Double),
+    Column("changed_at", Double),  # when all but last_seen_at was said; NULL: never
+)
+
+refreshes = Table(
+    "refreshes",
+    metadata,
+    Column("refresh_id", _ID, primary_key=True),
+    Column("account_id", _ID, nullable=False),
+    Column("source_id", _ID, nullable=False),
+    Column("job_id", String(36), nullable=False),
+    Column("order", Text, nullable=False),  # JSON of wire.models.RefreshOrder
+    # Who signed it.
+    Column("key_id", _ID, nullable=False),
+    Column("signed_at", BigInteger, nullable=False),
+    Column("nonce", _ID, nullable=False),
+    Column("body_sha256", String(64), nullable=False),
+    Column("asked_by", _ID),  # the device, if it was one
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    # How far it is. Its jobs are counted, but for one that is done: there the counts stand.
+    Column("state", String(20), nullable=False),
+    Column("rows", BigInteger),
+    Column("not_submitted", Text, nullable=False),
+    Column("counts", Text, nullable=False),
+    Column("error_code", String(64), nullable=False),
+    Column("error_detail", Text, nullable=False),
+    Column("ended_at", Double),
+    Index(None, "account_id", "source_id", "created_at", "refresh_id"),
+    Index(None, "created_at"),
 )
 
 jobs = Table(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
 from typing import Final
 
 from rq.utils import utcformat
@@ -17,6 +16,7 @@ from relay.queue.errors import (
     QuotaExceeded,
     Rebuilding,
     RecorderBehind,
+    RefreshIsOver,
     SignedBeforeEpoch,
     UnknownSource,
 )
@@ -25,7 +25,7 @@ from relay.queue.rq_form import encode_data, shared_fields, template
 from relay.queue.scripted import ScriptedQueue
 from relay.queue.terms import Admission, Caller, Limits
 from wire.models import JobRequest, SubmittedJob
-from wire.vocab import Disposition, JobStatus
+from wire.vocab import Disposition, JobStatus, RefreshState
 
 _MAX_FOLLOWERS: Final = 20
 
@@ -36,7 +36,7 @@ class Admitting(ScriptedQueue):
     def spend_nonce(self, caller: Caller) -> None:
         """Let a request in, once. Raises NonceReplayed, SignedBeforeEpoch or Rebuilding."""
         answer = self._scripts.run("nonce", [caller.key_id, caller.nonce, caller.timestamp])
-        _raise_refusal(answer)
+        raise_refusal(answer)
 
     def admit(
         self,
@@ -50,24 +50,11 @@ class Admitting(ScriptedQueue):
         """Turn one request into jobs, all or none.
 
         Raises NonceReplayed, SignedBeforeEpoch, Rebuilding, RecorderBehind, IdempotencyKeyReused,
-        UnknownSource, QueueFull or QuotaExceeded.
+        UnknownSource, RefreshIsOver, QueueFull or QuotaExceeded.
         """
         iso = utcformat(self._clock())
         shared = shared_fields(template(self.redis), iso)
-        key_hash = (
-            sha256(idempotency_key.strip('"').encode()).hexdigest() if idempotency_key else ""
-        )
-        head = {
-            "account_id": caller.account_id,
-            "key_id": caller.key_id,
-            "device_id": caller.device_id or "",
-            "timestamp": caller.timestamp,
-            "nonce": caller.nonce,
-            "body_sha256": caller.body_sha256,
-            "idempotency": key_hash,
-            "fingerprint": sha256(f"{route}\n{caller.body_sha256}".encode()).hexdigest(),
-            "idempotency_ttl": self.settings.idempotency_seconds,
-            "backlog_limit": self.settings.backlog_limit,
+        head = self._claims(caller, route=route, idempotency_key=idempotency_key) | {
             "max_depth": -1 if limits.max_depth is None else limits.max_depth,
             "rows_per_day": -1 if limits.rows_per_day is None else limits.rows_per_day,
             "max_followers": _MAX_FOLLOWERS,
@@ -122,7 +109,9 @@ class Admitting(ScriptedQueue):
             raise UnknownSource(answer[1].decode())
         if word == b"quota":
             raise QuotaExceeded(int(answer[1]))
-        _raise_refusal(word)
+        if word == b"refresh_over":
+            raise RefreshIsOver(answer[1].decode(), RefreshState(answer[2].decode()))
+        raise_refusal(word)
         raise QueueError(f"the script answered {word!r}")
 
 
@@ -136,7 +125,8 @@ _REFUSALS: Final[Mapping[bytes, Callable[[], QueueError]]] = {
 }
 
 
-def _raise_refusal(word: bytes) -> None:
+def raise_refusal(word: bytes) -> None:
+    """Raise what *word*, with which a script refused a request, means; if it means anything."""
     refusal = _REFUSALS.get(word)
     if refusal is not None:
         raise refusal()

@@ -8,11 +8,16 @@ QueueError
     QuotaExceeded
     UnknownSource
     AlreadyFinal
+    SourcePaused
+    RefreshRunning
+    RefreshIsOver
     RecorderBehind
     Rebuilding
     RedisUnsafe
     RedisUnavailable
 """
+
+from wire.vocab import RefreshState
 
 
 class QueueError(Exception):
@@ -68,11 +73,39 @@ class UnknownSource(QueueError):
 
 
 class AlreadyFinal(QueueError):
-    """The job has ended; nothing can be canceled."""
+    """The job, or the refresh, has ended; nothing can be canceled."""
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"job {job_id} has ended already")
-        self.job_id = job_id
+    def __init__(self, name: str, kind: str = "job") -> None:
+        super().__init__(f"{kind} {name} has ended already")
+        self.name = name
+
+
+class SourcePaused(QueueError):
+    """Somebody paused the source; nothing of it is refreshed."""
+
+    def __init__(self, source_id: str) -> None:
+        super().__init__(f"source {source_id} is paused; resume it first")
+        self.source_id = source_id
+
+
+class RefreshRunning(QueueError):
+    """One refresh of a source at a time, and the one that runs does not do what was asked."""
+
+    def __init__(self, source_id: str, refresh_id: str) -> None:
+        super().__init__(
+            f"refresh {refresh_id} with other terms runs over {source_id}; "
+            "wait until it is over, or cancel it"
+        )
+        self.refresh_id = refresh_id
+
+
+class RefreshIsOver(QueueError):
+    """Jobs were submitted for a refresh that is over."""
+
+    def __init__(self, refresh_id: str, state: RefreshState) -> None:
+        super().__init__(f"refresh {refresh_id} is over ({state}); nothing more is taken for it")
+        self.refresh_id = refresh_id
+        self.state = state
 
 
 class RecorderBehind(QueueError):

@@ -8,13 +8,14 @@ from relay.queue import names
 from relay.queue.chunks import chunks
 from relay.queue.endings import RQ_CANCELED_REASON, UNSERVED_REASON
 from relay.queue.refill import LIFE, Refill
-from relay.queue.scripted import ScriptedQueue
+from relay.queue.refreshing import Refreshing
 from relay.queue.scripts import redis_errors
 from relay.queue.terms import SweepCounts
 from relay.records import JobRecord, RefreshCount
+from relay.source_records import RefreshRecord, SourceRecord
 
 
-class Housekeeping(ScriptedQueue):
+class Housekeeping(Refreshing):
     """The clock and the recorder tidy up."""
 
     def sweep(self, *, limit: int = 500) -> SweepCounts:
@@ -37,6 +38,7 @@ class Housekeeping(ScriptedQueue):
                 expired=total.expired + expired,
                 unserved=total.unserved + unserved,
             )
+        self.cancel_rows()
         return total
 
     def _queue_keys(self) -> list[bytes]:
@@ -68,6 +70,8 @@ class Housekeeping(ScriptedQueue):
         owed: Iterable[JobRecord],
         refreshes: Iterable[RefreshCount] = (),
         nonces: Iterable[tuple[str, str, int]] = (),
+        said: Iterable[SourceRecord] = (),
+        asked: Iterable[RefreshRecord] = (),
         day: int | None = None,
         life: str = "",
     ) -> int:
@@ -82,6 +86,8 @@ class Housekeeping(ScriptedQueue):
             owed=owed,
             refreshes=refreshes,
             nonces=nonces,
+            said=said,
+            asked=asked,
             day=day,
         )
 

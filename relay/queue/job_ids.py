@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from wire import ids
-from wire.models import JobRequest
+from wire.models import JobRequest, RefreshOrder
 
 _NAMESPACE: Final = UUID("6f9a1d0c-7f0e-5d57-9c1e-6c696e6b726f")
 
@@ -26,6 +26,18 @@ def job_id(
     parts = (account_id, job.source_id or "", *row, job.tracking_url, *request)
     # Lengths make the join unambiguous whatever the parts hold.
     return str(uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
+
+
+def refresh_job_id(account_id: str, source_id: str, refresh_id: str) -> str:
+    """The id of the job that reads a source for a refresh."""
+    parts = (account_id, source_id, "refresh", refresh_id)
+    return str(uuid5(_NAMESPACE, "".join(f"{len(part)}:{part}" for part in parts)))
+
+
+def same_order(order: RefreshOrder) -> str:
+    """What two requests for a source must share for the second to join the first."""
+    parts = json.dumps([order.scope, order.max_age_seconds, sorted(order.row_ids)])
+    return sha256(parts.encode()).hexdigest()[:16]
 
 
 def sameness(job: JobRequest) -> str:

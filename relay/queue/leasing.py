@@ -4,12 +4,13 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from relay.queue import names
-from relay.queue.errors import UnknownSource
-from relay.queue.scripted import ScriptedQueue
+from relay.queue.errors import RedisUnavailable, UnknownSource
 from relay.queue.scripts import redis_errors
+from relay.queue.sources import Sources
 from relay.queue.stored import lease_of
 from relay.queue.terms import Caller
 from wire.models import Lease, LeaseRequest, ReleaseRequest, RenewAnswer, Renewed, RenewRequest
@@ -18,7 +19,7 @@ from wire.vocab import LeaseState
 _SLICE_SECONDS: Final = 5.0
 
 
-class Leasing(ScriptedQueue):
+class Leasing(Sources):
     """Devices take work."""
 
     def lease(self, caller: Caller, ask: LeaseRequest) -> list[Lease]:
@@ -64,11 +65,14 @@ class Leasing(ScriptedQueue):
             "sources": self._turned(ask.sources),
             "queues": list(names.queues_for(places, ask.capabilities)),
             "max": ask.max,
+            "refresh": ask.capabilities.refresh,
         }
         randoms = [secrets.token_urlsafe(9) for _ in range(ask.max)]
         answer = self._scripts.run("lease", [json.dumps(terms), *randoms])
         if answer[0] == b"unknown_source":
             raise UnknownSource(answer[1].decode())
+        with suppress(RedisUnavailable):  # what was handed out is handed out
+            self.announce(caller.account_id, ask.sources)
         due = float(answer[2]) if answer[2] else None
         return [lease_of(*row) for row in answer[1]], due
 

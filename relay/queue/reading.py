@@ -1,4 +1,4 @@
-"""What callers see of jobs and refreshes, and a job they take back."""
+"""What callers see of jobs, and a job they take back."""
 
 import time
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from relay.queue.errors import AlreadyFinal
 from relay.queue.scripted import ScriptedQueue
 from relay.queue.scripts import redis_errors
 from relay.queue.stored import FIELDS, OWED_FIELDS, owed_record, record_of
-from wire.models import JobAnswer, RefreshProgress
-from wire.vocab import FINAL_STATUSES, Conclusion, RefreshState, Writeback
+from wire.models import JobAnswer
+from wire.vocab import FINAL_STATUSES
 
 
 class Reading(ScriptedQueue):
@@ -53,32 +53,6 @@ class Reading(ScriptedQueue):
                 if answer is None or answer.status in FINAL_STATUSES or left <= 0:
                     return answer
                 channel.get_message(timeout=left)
-
-    def progress(self, account_id: str, refresh_id: str) -> RefreshProgress | None:
-        """How far a refresh is, or None if Redis has not heard of it."""
-        with redis_errors():
-            counts: Any = self.redis.hgetall(f"linkrow:refresh:{account_id}:{refresh_id}")
-        if not counts:
-            return None
-        numbers = {name.decode(): int(value) for name, value in counts.items()}
-        submitted, finished = numbers.get("submitted", 0), numbers.get("finished", 0)
-        return RefreshProgress(
-            refresh_id=refresh_id,
-            state=RefreshState.DONE if finished >= submitted else RefreshState.RUNNING,
-            rows=None,
-            submitted=submitted,
-            finished=finished,
-            by_conclusion={
-                Conclusion(name.partition(":")[2]): count
-                for name, count in numbers.items()
-                if name.startswith("conclusion:") and count
-            },
-            by_writeback={
-                Writeback(name.partition(":")[2]): count
-                for name, count in numbers.items()
-                if name.startswith("writeback:") and count
-            },
-        )
 
     def cancel(self, account_id: str, job_id: str) -> JobAnswer | None:
         """End a job that has not ended; None if Redis does not know it. Raises AlreadyFinal."""

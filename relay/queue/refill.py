@@ -16,16 +16,18 @@ import redis as redis_py
 from rq.utils import utcformat
 
 from relay.queue.chunks import chunked, chunks
-from relay.queue.job_ids import sameness
+from relay.queue.job_ids import same_order, sameness
 from relay.queue.names import queue_of_job
-from relay.queue.rq_form import encode_data, shared_fields, template
+from relay.queue.rq_form import REFRESH, encode_data, shared_fields, template
 from relay.queue.scripts import Scripts, redis_errors
+from relay.queue.stored import about_fields, refresh_fields
 from relay.records import JobRecord, RefreshCount, outcome_json
+from relay.source_records import RefreshRecord, SourceRecord
 
 LIFE: Final = "linkrow:life"
 _EPOCH: Final = "linkrow:epoch"
 _NONCE_SECONDS: Final = 360  # as in library.lua's gate
-_REFRESH_SECONDS: Final = 7 * 86400
+_REFRESH_SECONDS: Final = 8 * 86400  # as in library.lua
 
 
 class Overtaken(Exception):
@@ -65,6 +67,8 @@ class Refill:
         owed: Iterable[JobRecord],
         refreshes: Iterable[RefreshCount] = (),
         nonces: Iterable[tuple[str, str, int]] = (),
+        said: Iterable[SourceRecord] = (),
+        asked: Iterable[RefreshRecord] = (),
         day: int | None = None,
     ) -> int:
         """Fill an empty Redis and open it. How many jobs wait again.
@@ -72,7 +76,9 @@ class Refill:
         *sources* are (source id, account), *quotas* (account, rows admitted on *day*, counted from
         1970-01-01 UTC; None is today). Jobs that had not ended are queued anew under their own ids;
         *owed* are ended ones whose rows are still to be written; *refreshes* say how far each
-        refresh was; *nonces* are (key id, nonce, when it was signed) of what could be sent again.
+        refresh was; *nonces* are (key id, nonce, when it was signed) of what could be sent again;
+        *said* is what is known of sources besides, *asked* are refreshes that are not over, or were
+        not long ago.
         Nothing is admitted until it returns, and a call that was cut short may be
         repeated. Raises Overtaken.
         """
@@ -80,6 +86,10 @@ class Refill:
             with self._step() as pipe:
                 for source_id, account_id in chunk:
                     pipe.set(f"linkrow:source:{source_id}", account_id)
+        for records_said in chunked(said):
+            with self._step() as pipe:
+                for source in records_said:
+                    pipe.hset(f"linkrow:about:{source.source_id}", mapping=about_fields(source))
         today = self._seconds() // 86400 if day is None else day
         with self._step() as pipe:
             for account_id, used in quotas:
@@ -93,6 +103,8 @@ class Refill:
         restored = sum(self._restore_jobs(records) for records in chunked(unfinished))
         for records in chunked(owed):
             self._restore_owed(records)
+        for wanted in chunked(asked):
+            self._restore_refreshes(wanted)
         seconds = self._seconds()
         with self._step() as pipe:
             pipe.set(_EPOCH, seconds)
@@ -140,6 +152,28 @@ class Refill:
         if restored is None:
             raise Overtaken
         return int(restored)
+
+    def _restore_refreshes(self, records: Sequence[RefreshRecord]) -> None:
+        shared = shared_fields(template(self._redis), utcformat(self._clock()))
+        arguments: list[str | bytes] = [self._life, json.dumps(shared)]
+        for record in records:
+            text = record.order.model_dump_json(exclude_defaults=True)
+            arguments += [
+                record.refresh_id,
+                record.account_id,
+                record.source_id,
+                record.job_id,
+                record.state,
+                encode_data(text, REFRESH),
+                record.order.scope,
+                same_order(record.order),
+                f"{record.created_at:.6f}",
+                f"{record.expires_at:.6f}",
+                f"{record.ended_at or 0:.6f}",
+                json.dumps(refresh_fields(record)),
+            ]
+        if self._scripts.run("restore_refresh", arguments) is None:
+            raise Overtaken
 
     def _restore_progress(self, refreshes: Iterable[RefreshCount]) -> None:
         counts: dict[str, Counter[str]] = defaultdict(Counter)

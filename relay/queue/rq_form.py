@@ -10,10 +10,11 @@ import redis as redis_py
 from rq import Queue
 
 from relay.queue import names
-from wire.models import JobRequest, Outcome
+from wire.models import JobRequest, Outcome, RefreshOrder
 from wire.vocab import JobStatus
 
 FUNCTION: Final = "relay.remote.resolve"
+REFRESH: Final = "relay.remote.refresh"
 _OWN_TO_EACH: Final = frozenset(
     {"data", "origin", "status", "description", "created_at", "enqueued_at"}
 )
@@ -40,9 +41,9 @@ def shared_fields(template: Mapping[str, str], iso: str) -> list[str]:
     return [*fields, "created_at", iso, "enqueued_at", iso]
 
 
-def encode_data(request: str) -> bytes:
+def encode_data(request: str, function: str = FUNCTION) -> bytes:
     """RQ's ``data`` of a job: the JSON serializer's call of our function, compressed."""
-    return _compressed(f'["{FUNCTION}", null, [{request}], {{}}]')
+    return _compressed(f'["{function}", null, [{request}], {{}}]')
 
 
 def decode_data(data: bytes) -> JobRequest:
@@ -50,16 +51,25 @@ def decode_data(data: bytes) -> JobRequest:
     return JobRequest.model_validate(json.loads(zlib.decompress(data))[2][0])
 
 
+def decode_order(data: bytes) -> RefreshOrder:
+    """What is to be read, in RQ's ``data`` of a refresh's job."""
+    return RefreshOrder.model_validate(json.loads(zlib.decompress(data))[2][0])
+
+
 def return_value(value: object) -> str:
     """*value* as RQ keeps a return value."""
     return base64.b64encode(json.dumps(value).encode()).decode()
 
 
+def failure(text: str) -> str:
+    """*text* as RQ keeps a traceback."""
+    return base64.b64encode(_compressed(text)).decode()
+
+
 def shown_result(outcome: Outcome) -> str:
     """What RQ shows of a result: short, the whole of it is ours to keep."""
     if outcome.status is JobStatus.FAILED:
-        text = f"{outcome.conclusion}: {outcome.error.detail if outcome.error else ''}"
-        return base64.b64encode(_compressed(text)).decode()
+        return failure(f"{outcome.conclusion}: {outcome.error.detail if outcome.error else ''}")
     return return_value({"conclusion": outcome.conclusion, "final_url": outcome.final_url})
 
 

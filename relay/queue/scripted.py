@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import redis as redis_py
@@ -36,6 +37,7 @@ class ScriptedQueue:
         self._chance = chance
         self._clock = clock
         self._scripts = Scripts(redis)
+        self._announced: dict[tuple[str, str], float] = {}
 
     def check(self, *, allow_unsafe: bool = False) -> RedisFacts:
         """What Redis is. Raises RedisUnsafe unless it keeps what it is given, or *allow_unsafe*."""
@@ -54,6 +56,24 @@ class ScriptedQueue:
         """Whether this Redis' life has begun: counters stand, requests may come in."""
         with redis_errors():
             return bool(self.redis.exists("linkrow:epoch"))
+
+    def _claims(self, caller: Caller, *, route: str, idempotency_key: str) -> dict[str, Any]:
+        """What the gate of a request that must not be done twice is told."""
+        key_hash = (
+            sha256(idempotency_key.strip('"').encode()).hexdigest() if idempotency_key else ""
+        )
+        return {
+            "account_id": caller.account_id,
+            "key_id": caller.key_id,
+            "device_id": caller.device_id or "",
+            "timestamp": caller.timestamp,
+            "nonce": caller.nonce,
+            "body_sha256": caller.body_sha256,
+            "idempotency": key_hash,
+            "fingerprint": sha256(f"{route}\n{caller.body_sha256}".encode()).hexdigest(),
+            "idempotency_ttl": self.settings.idempotency_seconds,
+            "backlog_limit": self.settings.backlog_limit,
+        }
 
     def _terms(self, caller: Caller) -> dict[str, Any]:
         return self._ending_terms() | {

@@ -11,9 +11,12 @@ import redis as redis_py
 from relay.queue.errors import RedisUnavailable
 
 _NAMES: Final = (
-    "admit", "cancel", "forget", "lease", "nonce", "release", "renew", "report", "restore", "sweep",
-    "writebacks",
+    "admit", "cancel", "cancel_refresh", "cancel_rows", "forget", "lease", "nonce", "reads",
+    "refresh", "release", "renew", "report", "restore", "restore_refresh", "seen", "source",
+    "sweep", "writebacks",
 )  # fmt: skip
+
+_LIBRARY: Final = ("library.lua", "refreshing.lua")
 
 
 @contextmanager
@@ -40,6 +43,6 @@ class Scripts:
 @cache
 def _text(name: str) -> str:
     folder = resources.files("relay.queue") / "lua"
-    library = (folder / "library.lua").read_text("utf-8")
+    library = "\n".join((folder / name).read_text("utf-8") for name in _LIBRARY)
     act = (folder / f"{name}.lua").read_text("utf-8")
     return f"{library}\nlocal function act()\n{act}\nend\nreturn conduct(act)\n"

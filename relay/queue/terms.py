@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from wire.models import SubmittedJob
+from wire.vocab import Disposition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,14 @@ class Admission:
 
     jobs: tuple[SubmittedJob, ...]
     replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Which refresh does what was asked, and how it came to that."""
+
+    refresh_id: str
+    disposition: Disposition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

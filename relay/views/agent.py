@@ -27,6 +27,7 @@ from wire.models import (
     WritebacksAnswer,
     WritebacksRequest,
 )
+from wire.source_models import RefreshesAnswer, RefreshesRequest
 from wire.vocab import Scope
 
 agent = Blueprint("agent", __name__, url_prefix="/v1/agent")
@@ -93,6 +94,14 @@ def results() -> Response:
     ask = _body(ResultsRequest)
     accepted = parts().broker.report(spend_nonce(), ask.results)
     return json_answer(ResultsAnswer(results=accepted).model_dump_json())
+
+
+@agent.post("/refreshes")
+def refreshes() -> Response:
+    """How far sources are read."""
+    ask = _body(RefreshesRequest)
+    reported = parts().broker.report_reads(spend_nonce(), ask.refreshes)
+    return json_answer(RefreshesAnswer(refreshes=reported).model_dump_json())
 
 
 @agent.post("/writebacks")

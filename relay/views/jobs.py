@@ -1,7 +1,7 @@
 """``/v1/jobs``: submit, read, list, cancel."""
 
 import re
-from typing import Final, TypeVar
+from typing import Final
 
 from flask import Blueprint, Response, g, request
 
@@ -10,7 +10,7 @@ from relay.ledger.ledger import Ledger
 from relay.parts import parts
 from relay.queue.broker import Broker
 from relay.queue.terms import Limits
-from relay.refusals import bad_shape, refuse
+from relay.refusals import refuse
 from relay.views.gates import (
     a_place_to_wait,
     caller,
@@ -19,6 +19,7 @@ from relay.views.gates import (
     requires_signature,
     spend_nonce,
 )
+from relay.views.queries import MAX_PAGE, arguments, form, number, word
 from wire import ids
 from wire.models import MAX_WAIT_SECONDS, JobAnswer, JobList, SubmitAnswer
 from wire.signing import IDEMPOTENCY_HEADER, REPLAYED_HEADER
@@ -27,11 +28,8 @@ from wire.vocab import FINAL_STATUSES, Conclusion, JobStatus, Scope, Writeback
 jobs = Blueprint("jobs", __name__)
 jobs.before_request(requires_signature(may={"POST": Scope.JOBS_WRITE, "GET": Scope.JOBS_READ}))
 
-Word = TypeVar("Word", JobStatus, Conclusion)
-
 _JOB_ID = re.compile(ids.JOB_ID)
 _ROW_ID: Final = r"[^\x00-\x1f\x7f]{1,255}"
-_MAX_PAGE: Final = 1000
 _FILTERS: Final = frozenset(
     {"source_id", "row_id", "status", "conclusion", "refresh_id", "limit", "cursor"}
 )
@@ -62,15 +60,15 @@ def submit() -> Response:
 def listed() -> Response:
     """The account's jobs, newest first."""
     account_id = spend_nonce().account_id
-    asked = _arguments(_FILTERS)
+    asked = arguments(_FILTERS)
     records, cursor = parts().ledger.jobs(
         account_id,
-        source_id=_form(ids.SOURCE_ID, asked.get("source_id"), "source_id"),
-        row_id=_form(_ROW_ID, asked.get("row_id"), "row_id"),
-        status=_word(JobStatus, asked.get("status"), "status"),
-        conclusion=_word(Conclusion, asked.get("conclusion"), "conclusion"),
-        refresh_id=_form(ids.REFRESH_ID, asked.get("refresh_id"), "refresh_id"),
-        limit=_number(asked.get("limit", "100"), "limit", 1, _MAX_PAGE),
+        source_id=form(ids.SOURCE_ID, asked.get("source_id"), "source_id"),
+        row_id=form(_ROW_ID, asked.get("row_id"), "row_id"),
+        status=word(JobStatus, asked.get("status"), "status"),
+        conclusion=word(Conclusion, asked.get("conclusion"), "conclusion"),
+        refresh_id=form(ids.REFRESH_ID, asked.get("refresh_id"), "refresh_id"),
+        limit=number(asked.get("limit", "100"), "limit", 1, MAX_PAGE),
         cursor=asked.get("cursor"),
     )
     # The books lag a moment behind: what is still moving there is read from Redis.
@@ -88,7 +86,7 @@ def listed() -> Response:
 def one(job_id: str) -> Response:
     """One job; with ``wait``, not before it is final or that time is over."""
     account_id = spend_nonce().account_id
-    wait = _number(_arguments({"wait"}).get("wait", "0"), "wait", 0, MAX_WAIT_SECONDS)
+    wait = number(arguments({"wait"}).get("wait", "0"), "wait", 0, MAX_WAIT_SECONDS)
     if not wait:
         answer = find(parts().broker, parts().ledger, account_id, job_id, wait=0)
     else:
@@ -122,36 +120,3 @@ def find(broker: Broker, ledger: Ledger, account_id: str, job_id: str, *, wait: 
     if answer is None:
         raise refuse("not_found", "there is no such job")
     return answer
-
-
-def _arguments(known: frozenset[str] | set[str]) -> dict[str, str]:
-    """The query, in which every parameter is known and stands once."""
-    given: dict[str, str] = {}
-    for name, values in request.args.lists():
-        if name not in known:
-            raise bad_shape([(f"?{name[:80]}", f"unknown; there are {', '.join(sorted(known))}")])
-        if len(values) != 1:
-            raise bad_shape([(f"?{name}", "stands more than once")])
-        given[name] = values[0]
-    return given
-
-
-def _word(kind: type[Word], text: str | None, name: str) -> Word | None:
-    if text is None:
-        return None
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise bad_shape([(f"?{name}", f"one of {', '.join(kind)}")]) from error
-
-
-def _form(pattern: str, text: str | None, name: str) -> str | None:
-    if text is not None and not re.fullmatch(pattern, text):
-        raise bad_shape([(f"?{name}", f"no {name} looks like that")])
-    return text
-
-
-def _number(text: str, name: str, low: int, high: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not low <= int(text) <= high:
-        raise bad_shape([(f"?{name}", f"a whole number from {low} to {high}")])
-    return int(text)

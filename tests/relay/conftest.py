@@ -15,9 +15,10 @@ from rq.job import Job
 
 from relay.ledger.ledger import Ledger
 from relay.queue.broker import Broker
-from relay.queue.terms import Admission, Caller, Limits, QueueSettings
+from relay.queue.terms import Admission, Asked, Caller, Limits, QueueSettings
 from tests.relay.whole_relay import Up, processes
 from wire.models import (
+    Capabilities,
     ErrorDetail,
     Held,
     Hop,
@@ -25,10 +26,12 @@ from wire.models import (
     Lease,
     LeaseRequest,
     Outcome,
+    RefreshProgress,
     RenewRequest,
     Report,
 )
-from wire.vocab import Conclusion, HopKind, JobStatus
+from wire.source_models import RefreshReport, RefreshRequest
+from wire.vocab import Conclusion, HopKind, JobStatus, ReadReportState
 
 HERE = Path(__file__).parent
 NO_LIMITS = Limits()
@@ -106,6 +109,36 @@ class World:
     def report(self, lease: Lease, outcome: Outcome = LANDED, device: str = "dev_1") -> Any:
         reports = [Report(job_id=lease.job_id, lease_id=lease.lease_id, outcome=outcome)]
         return self.broker.report(self.caller(device=device), reports)[0]
+
+    def ask(self, source: str = "src_a", *, key: str | None = None, **more: Any) -> Asked:
+        """Ask for a refresh."""
+        given = {
+            name: more.pop(name) for name in tuple(more) if name in RefreshRequest.model_fields
+        }
+        caller = self.caller(**more)
+        return self.broker.ask(
+            caller,
+            source,
+            RefreshRequest(**given),
+            idempotency_key=caller.nonce if key is None else key,
+        )
+
+    def lease_to_read(self, *sources: str, **more: Any) -> list[Lease]:
+        """Leases of an agent that can read sources."""
+        return self.lease(*sources, capabilities=Capabilities(refresh=True), **more)
+
+    def read(
+        self, lease: Lease, state: str = "read", *, device: str = "dev_1", **more: Any
+    ) -> ReadReportState:
+        """An agent says how far it is with reading."""
+        given = {"job_id": lease.job_id, "lease_id": lease.lease_id, "state": state}
+        report = RefreshReport(**(given | more))
+        return self.broker.report_reads(self.caller(device=device), [report])[0].state
+
+    def progress(self, refresh_id: str, account: str = "acct_a") -> RefreshProgress:
+        found = self.broker.progress(account, refresh_id)
+        assert found
+        return found
 
     def renew(
         self, *leases: Lease, device: str = "dev_1", owed: list[str] | None = None

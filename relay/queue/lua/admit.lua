@@ -18,7 +18,7 @@ end
 -- Look first, write after.
 local STEP = 7
 local plan, created, net = {}, 0, 0
-local joining, seen_sources = {}, {}
+local joining, seen_sources, seen_refreshes = {}, {}, {}
 for i = 1, head.count do
   local at = 2 + (i - 1) * STEP
   local id = ARGV[at + 1]
@@ -27,6 +27,11 @@ for i = 1, head.count do
     seen_sources[job.source] = true
     local owner = call('GET', 'linkrow:source:' .. job.source)
     if owner and owner ~= head.account_id then return { 'unknown_source', job.source } end
+  end
+  if job.refresh ~= '' and not seen_refreshes[job.refresh] then
+    seen_refreshes[job.refresh] = true
+    local state = refresh_state(head.account_id, job.refresh)
+    if REFRESH_IS_OVER[state] then return { 'refresh_over', job.refresh, state } end
   end
   if call('EXISTS', 'linkrow:done:' .. id, job_key(id)) > 0 then
     local _, ending = ended_as(id)

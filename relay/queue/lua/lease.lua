@@ -1,11 +1,14 @@
 -- Hand out work. ARGV: 1 terms (JSON), then the random half of each lease id.
 local terms = cjson.decode(ARGV[1])
+local unclaimed, reading = {}, {}
 for _, source in ipairs(terms.sources) do
-  local owner = call('GET', 'linkrow:source:' .. source)
-  if owner and owner ~= terms.account_id then return { 'unknown_source', source } end
+  local seen = call('MGET', 'linkrow:source:' .. source, 'linkrow:reading:' .. source)
+  if seen[1] and seen[1] ~= terms.account_id then return { 'unknown_source', source } end
+  if not seen[1] then unclaimed[#unclaimed + 1] = source end
+  if seen[2] and terms.refresh then reading[#reading + 1] = 'links.' .. source .. '.refresh' end
 end
 make_room()
-for _, source in ipairs(terms.sources) do
+for _, source in ipairs(unclaimed) do
   claim_source(source, terms.account_id, terms.device_id)
 end
 local out, due = {}, 0
@@ -44,7 +47,7 @@ local shown_until = NOW + terms.lease_seconds + GRACE
 local function take(queue, id)
   local key = job_key(id)
   local job = call('HMGET', key, 'data', 'status', 'lr_status', 'lr_deliveries', 'lr_attempts',
-    'lr_lease_id', 'lr_account_id', 'lr_kind')
+    'lr_lease_id', 'lr_account_id', 'lr_kind', 'lr_source_id')
   if not (job[1] and job[3]) then return end
   if FINAL[job[3]] then return mend(queue, id, job[3]) end
   if job[6] and job[6] ~= NOBODY and
@@ -71,7 +74,8 @@ local function take(queue, id)
   call('EXPIRE', execution, terms.lease_seconds + GRACE)
   call('ZADD', 'rq:executions:' .. id, shown_until, lease)
   call('EXPIRE', 'rq:executions:' .. id, terms.lease_seconds + GRACE)
-  out[#out + 1] = { job[8] or 'link', id, lease, delivery, { job[1], tonumber(job[5] or '0') + 1 } }
+  if job[8] == 'refresh' then refresh_taken(id) end
+  out[#out + 1] = { job[8] or 'link', id, lease, delivery, { job[1], tonumber(job[5] or '0') + 1, job[9] } }
 end
 
 local function serve(queue)
@@ -95,6 +99,11 @@ local function serve(queue)
   sooner(first_score('rq:scheduled:' .. queue))
   sooner(first_score('linkrow:leases:' .. queue))
 end
+-- To read a source comes before its rows, and it is known already which ones there are to read.
+for _, queue in ipairs(reading) do
+  if #out >= terms.max then break end
+  serve(queue)
+end
 for _, queue in ipairs(terms.queues) do
   if #out >= terms.max then break end
   -- Most of the queues that an agent could serve are empty.
@@ -106,6 +115,9 @@ end
 for _, source in ipairs(terms.sources) do sooner(first_score('linkrow:obligations:' .. source)) end
 -- Somebody else may be waiting for the rest.
 if #out >= terms.max then
+  for _, queue in ipairs(reading) do
+    if call('LLEN', 'rq:queue:' .. queue) > 0 then wake(queue, 1) end
+  end
   for _, queue in ipairs(terms.queues) do
     if call('LLEN', 'rq:queue:' .. queue) > 0 then wake(queue, 1) end
   end

@@ -19,6 +19,10 @@
 --   linkrow:quota:<account>:<day> string jobs admitted that day (UTC)
 --   linkrow:depth:<account>       string jobs that have not ended
 --   linkrow:source:<source>       string account that owns it
+--   linkrow:about:<source>        hash   its kind, name, max_age_seconds, paused, and when it was
+--                                        made, seen and deleted, by which device
+--   linkrow:refreshing:<source>   string its newest refresh
+--   linkrow:reading:<source>      string the refresh whose job has not ended
 --   linkrow:live:<source>         hash   row id -> its live job
 --   linkrow:followers:<id>        list   <refresh id>\n<JSON> of requests that joined the job
 --   linkrow:leases:<q>            zset   <id>:<lease> by the real deadline
@@ -28,10 +32,14 @@
 --   linkrow:obligation:<id>       hash   a row to be written, with its own copy of the result
 --   linkrow:obligations:<source>  zset   ids by the deadline of whoever is to write them
 --   linkrow:unserved              zset   ids of all obligations by their birth
---   linkrow:refresh:<account>:<r> hash   submitted, finished, conclusion:<c>, writeback:<w>
+--   linkrow:refresh:<account>:<r> hash   submitted, finished, conclusion:<c>, writeback:<w>; of one
+--                                        that the relay was asked for also its state and terms
+--   linkrow:refreshes             zset   <account>:<r> that are not over, by when to look at them
+--   linkrow:cancelings            hash   <account>:<source>:<r> -> how far its rows are canceled
 --   linkrow:outcomes              stream what happened, for the recorder
 --   linkrow:wake:<place>          list   tokens that end a long poll
 --   linkrow:final:<id>            channel a job ended
+--   linkrow:over:<account>:<r>    channel a refresh is over
 --   linkrow:lock:recorder         string whose turn it is to book (relay/recorder.py)
 --   linkrow:lock:rebuild          string who fills a lost Redis (relay/clock.py)
 -- Our fields of rq:job:<id>
@@ -39,13 +47,14 @@
 --   lr_status lr_conclusion lr_outcome lr_skip_reason lr_checked_at lr_device_id
 --   lr_lease_id lr_leased_at lr_deliveries lr_attempts lr_followers (their number, if any)
 --   lr_writeback lr_writeback_detail
+--   lr_of_refresh (of a job of kind refresh: which one; its rows have lr_refresh_id)
 
 if redis.replicate_commands then redis.replicate_commands() end
 local call = redis.call
 local clock = call('TIME')
 local NOW = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local GRACE = 3600
-local REFRESH_TTL = 7 * 86400
+local REFRESH_TTL = 8 * 86400        -- longer than a row may wait to be written
 local NOBODY = ''
 
 local function stamp(seconds) return string.format('%.6f', seconds) end
@@ -56,6 +65,9 @@ local RQ_STATUS = {
 }
 local FINAL = { done = true, failed = true, invalid = true, skipped = true, canceled = true,
                 expired = true }
+
+-- refreshing.lua says what these do; it comes between this file and a script's own part.
+local refresh_taken, refresh_waits, refresh_ended, refresh_moved
 
 local function job_key(id) return 'rq:job:' .. id end
 -- With its account: when somebody deleted the job, nothing else says whose depth it counts in.
@@ -147,6 +159,7 @@ local function settle()
       if by ~= 0 then call('HINCRBY', key, field, by) end
     end
     call('EXPIRE', key, REFRESH_TTL)
+    if fields.finished or fields['writeback:pending'] then refresh_moved(key) end
   end
   for account, by in pairs(depths) do
     local key = 'linkrow:depth:' .. account
@@ -231,10 +244,14 @@ local function finalise(id, ending, job)
     later('ZADD', 'linkrow:unserved', NOW, id)
     if obligation == 'open' then wake(queue, 1) end
   end
-  call('XADD', 'linkrow:outcomes', '*', 'type', 'final', 'job_id', id, 'account_id', account,
-    'at', stamp(NOW), 'status', ending.status, 'conclusion', ending.conclusion,
-    'outcome', ending.outcome, 'skip_reason', ending.skip_reason, 'attempts', attempts,
-    'device_id', ending.device, 'writeback', writeback)
+  if job[11] == 'refresh' then
+    refresh_ended(id, account, source, ending)
+  else
+    call('XADD', 'linkrow:outcomes', '*', 'type', 'final', 'job_id', id, 'account_id', account,
+      'at', stamp(NOW), 'status', ending.status, 'conclusion', ending.conclusion,
+      'outcome', ending.outcome, 'skip_reason', ending.skip_reason, 'attempts', attempts,
+      'device_id', ending.device, 'writeback', writeback)
+  end
   call('PUBLISH', 'linkrow:final:' .. id, ending.status)
   return writeback
 end
@@ -269,15 +286,18 @@ end
 -- A lease was lost or given back: the job goes to the front, or ends after too many deliveries.
 local function give_back(id, terms)
   local key = job_key(id)
-  local job = call('HMGET', key, 'origin', 'lr_lease_id', 'lr_device_id', 'lr_deliveries')
+  local job = call('HMGET', key, 'origin', 'lr_lease_id', 'lr_device_id', 'lr_deliveries', 'lr_kind')
+  local is_refresh = job[5] == 'refresh'
   drop_lease(job[1], id, job[2], job[3])
   if tonumber(job[4] or '0') >= terms.max_deliveries then
     call('HSET', key, 'lr_lease_id', NOBODY)
     finalise(id, { status = 'failed', conclusion = 'agent_lost', outcome = terms.lost_outcome,
-      skip_reason = '', lease = 'lost', device = job[3] or '', iso = terms.iso,
-      result = terms.lost_result, obligation = 'open' })
+      skip_reason = is_refresh and terms.lost_refresh_reason or '', lease = 'lost',
+      device = job[3] or '', iso = terms.iso, obligation = 'open',
+      result = is_refresh and terms.lost_refresh_result or terms.lost_result })
     return
   end
+  if is_refresh then refresh_waits(id) end
   enqueue(job[1], id, 'LPUSH')
   wake(job[1], 1)
 end
@@ -358,10 +378,17 @@ local function adopt_canceled(queue, terms, limit)
 end
 
 local function expire(id, terms)
-  local queue = call('HGET', job_key(id), 'origin')
-  local needs = string.match(queue, '^links%.[^.]+%.(.+)$')
-  needs = needs and string.gsub(string.gsub(needs, '%.', ' with '), 'profile%-', 'profile ')
-  local reason = needs and string.format(terms.unable_reason, needs) or terms.expired_reason
+  local job = call('HMGET', job_key(id), 'origin', 'lr_kind', 'lr_source_id')
+  local queue, reason = job[1], terms.expired_reason
+  if job[2] == 'refresh' then
+    local device = call('HGET', 'linkrow:about:' .. job[3], 'device_id') or ''
+    device = device ~= '' and device or terms.no_device
+    reason = string.format(terms.refresh_expired_reason, job[3], device)
+  else
+    local needs = string.match(queue, '^links%.[^.]+%.(.+)$')
+    needs = needs and string.gsub(string.gsub(needs, '%.', ' with '), 'profile%-', 'profile ')
+    reason = needs and string.format(terms.unable_reason, needs) or reason
+  end
   call('ZREM', 'rq:failed:' .. queue, id)
   finalise(id, { status = 'expired', conclusion = 'job_expired', outcome = '', skip_reason = reason,
     lease = 'expired', device = '', iso = terms.iso, result = terms.expired_result,
@@ -383,6 +410,7 @@ local function claim_source(source, account, device)      -- false: it is anothe
   local owner = call('GET', 'linkrow:source:' .. source)
   if owner then return owner == account end
   call('SET', 'linkrow:source:' .. source, account)
+  call('HSET', 'linkrow:about:' .. source, 'created_at', stamp(NOW), 'device_id', device)
   call('XADD', 'linkrow:outcomes', '*', 'type', 'source', 'source_id', source,
     'account_id', account, 'at', stamp(NOW), 'device_id', device)
   return true

@@ -53,6 +53,11 @@ for _, member in ipairs(call('ZRANGEBYSCORE', 'linkrow:expires', '-inf', NOW, 'L
     expired = expired + 1
   end
 end
+-- Not while jobs expire: what has just moved is no refresh that lost its jobs.
+for _, member in ipairs(expired == 0 and
+    call('ZRANGEBYSCORE', 'linkrow:refreshes', '-inf', NOW, 'LIMIT', 0, terms.limit) or {}) do
+  if judge_refresh(member) then call('ZADD', 'linkrow:refreshes', NOW + 60, member) end
+end
 local long_ago = NOW - terms.unserved_seconds
 for _, id in ipairs(call('ZRANGEBYSCORE', 'linkrow:unserved', '-inf', long_ago, 'LIMIT', 0, terms.limit)) do
   if note_writeback(id, 'failed', terms.unserved_reason, '') then

@@ -95,7 +95,7 @@ def test_a_recorder_that_starts_on_a_full_redis_makes_room(world, new_link, fill
     count = booked.drain()
     booked.release()
 
-    assert count == 3
+    assert count == 4
     assert ledger.job("acct_a", job_id).conclusion == "valid"
     assert world.broker.backlog() == 0
     ledger.close()

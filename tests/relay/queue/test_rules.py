@@ -201,7 +201,7 @@ def test_every_event_our_scripts_write_is_read(world, new_link, outcomes) -> Non
 
     entries = [events.decode(fields) for _, fields in world.redis.xrange("linkrow:outcomes")]
 
-    source, admitted, ended, written = entries
+    source, admitted, seen, ended, written = entries
     assert isinstance(source, events.SourceEvent)
     assert (source.source_id, source.account_id, source.device_id) == ("src_a", "acct_a", None)
     assert isinstance(admitted, events.Admitted)
@@ -209,6 +209,8 @@ def test_every_event_our_scripts_write_is_read(world, new_link, outcomes) -> Non
         new_link(context={"ü": [1]}),
         new_link("r_2"),
     ]
+    assert isinstance(seen, events.SeenEvent)
+    assert seen.sources == ("src_a",)
     assert isinstance(ended, events.FinalEvent)
     assert parse_outcome(ended.outcome) == outcomes["bad certificate"]
     assert (ended.attempts, ended.device_id, ended.writeback) == (1, "dev_1", "pending")

@@ -17,7 +17,7 @@ from relay.views.gates import requires_nothing
 from wire.models import JobAnswer, LeaseAnswer, Outcome, SubmitAnswer
 from wire.problems import PROBLEMS, Problem
 from wire.signing import new_nonce
-from wire.vocab import Conclusion, Disposition, JobStatus, Writeback
+from wire.vocab import Conclusion, Disposition, JobStatus, RefreshState, Writeback
 
 REFRESH = "rf_1795200000_abcdefgh"
 LANDED = Outcome(
@@ -172,28 +172,37 @@ BODIES = {
         "writebacks": [{"job_id": NOBODY_HOLDS["job_id"], "writeback": "written"}]
     },
     "POST /v1/agent/release": {"leases": [NOBODY_HOLDS]},
+    "POST /v1/agent/refreshes": {"refreshes": [NOBODY_HOLDS | {"state": "read"}]},
+    "POST /v1/sources": {"source_id": "src_b"},
+    "PATCH /v1/sources/<source_id>": {"paused": True},
+    "POST /v1/sources/<source_id>/refresh": {},
+    "POST /v1/sources/<source_id>/refreshes/<refresh_id>/cancel": None,
 }
 
 
 def test_no_closed_address_takes_a_request_twice_bit_by_bit(service: Any) -> None:
     app: Flask = service.client.application
     rules = [rule for rule in app.url_map.iter_rules() if not rule.endpoint.startswith("health.")]
-    posted = {f"POST {rule.rule}" for rule in rules if "POST" in (rule.methods or ())}
+    posted = {
+        f"{method} {rule.rule}"
+        for rule in rules
+        for method in (rule.methods or set()) & {"POST", "PATCH"}
+    }
     assert posted == BODIES.keys(), "give every address that takes a body one here"
 
     for rule in rules:
         for method in sorted(rule.methods or ()):
-            value = BODIES[f"POST {rule.rule}"] if method == "POST" else None
+            value = BODIES.get(f"{method} {rule.rule}")
             body = b"" if value is None else json.dumps(value).encode()
             target = rule.rule.replace("<job_id>", NOBODY_HOLDS["job_id"])
             target = target.replace("<source_id>", "src_a").replace("<refresh_id>", REFRESH)
             key = "ours/device" if target.startswith("/v1/agent/") else "ours"
-            headers = service.signed(method, target, body, key=key, idempotency_key="once")
+            headers = service.signed(method, target, body, key=key, idempotency_key=new_nonce())
 
             first = service.send(method, target, body, headers)
             again = service.send(method, target, body, headers)
 
-            assert first.status_code in (200, 202, 404), (method, target, first.text)
+            assert first.status_code in (200, 201, 202, 404), (method, target, first.text)
             assert again.status_code == 409, f"{method} {target} lets a replay in"
             assert method == "HEAD" or problem(again).code == "nonce_replayed"
 
@@ -594,6 +603,9 @@ def test_every_way_the_queue_says_no_has_an_answer(service: Any, monkeypatch: An
         queue_errors.QuotaExceeded(5),
         queue_errors.UnknownSource("src_x"),
         queue_errors.AlreadyFinal("x"),
+        queue_errors.SourcePaused("src_x"),
+        queue_errors.RefreshRunning("src_x", "rf_1"),
+        queue_errors.RefreshIsOver("rf_1", RefreshState.DONE),
         queue_errors.RecorderBehind(),
         queue_errors.Rebuilding(),
         queue_errors.RedisUnsafe("it forgets", "do not let it"),
