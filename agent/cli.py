@@ -129,7 +129,7 @@ _WALKING = (
 @main.command()
 @_working
 def run(**options: Any) -> None:
-    r"""Work until stopped: Ctrl-C and SIGTERM finish what is in hand.
+    """Work until stopped: Ctrl-C and SIGTERM finish what is in hand.
 
     \b
     Exit codes:
@@ -139,7 +139,7 @@ def run(**options: Any) -> None:
       4  the relay refused, or what answers is none
       5  another agent already works here
       6  the spool is damaged, or its disk is full
-    """
+    """  # noqa: D301 - click wants the letter itself
     _work(options, until_empty=False)
 
 

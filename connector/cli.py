@@ -65,7 +65,7 @@ def run(
     quiet: bool,
     in_json: bool,
 ) -> None:
-    r"""Check every link in FILE (a CSV) and write the answers into its rows.
+    """Check every link in FILE (a CSV) and write the answers into its rows.
 
     \b
     Exit codes:
@@ -73,7 +73,7 @@ def run(
       2  the file or an option cannot be used; nothing was submitted
       3  a row could not be written, expired, was canceled or is unfinished
       4  the relay is not there, or refused
-    """
+    """  # noqa: D301 - click wants the letter itself
     console = Console()
     options = Options(
         file=file,

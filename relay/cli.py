@@ -63,12 +63,12 @@ _stdin = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("linkrow"), prog_name="linkrow-relay")
 def main() -> None:
-    r"""Run the relay: the service that takes signed jobs and hands them to agents.
+    """Run the relay: the service that takes signed jobs and hands them to agents.
 
     \b
     Exit codes: 0 stopped, 2 bad settings, 3 already running, 4 Redis,
     5 an extra is not installed, 6 not on this system, 7 ledger, 8 unwell
-    """
+    """  # noqa: D301 - click wants the letter itself
 
 
 @main.command()

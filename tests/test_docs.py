@@ -42,6 +42,21 @@ def test_every_command_has_help_and_stands_in_the_docs(name: str, command: click
         assert not isinstance(parameter, click.Option) or parameter.help, f"{name} {parameter.name}"
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        *commands(),
+        *((f"{each.name}", each) for each in (linkrow_command, relay_command, agent_command)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_help_lists_what_it_lists_line_by_line(name: str, command: click.Command) -> None:
+    told = command.get_help(click.Context(command, info_name=name))
+
+    assert "\\b" not in told
+    assert "Exit codes:   0" not in told
+
+
 def test_no_command_stands_in_the_docs_that_does_not_exist() -> None:
     exist = {name for name, _ in commands()}
 
