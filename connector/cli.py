@@ -12,11 +12,13 @@ from rich.console import Console
 from connector import demo as demo_module
 from connector.command_line import age_of, columns_of, errors_as_lines, networks_of, stopping
 from connector.home import home_of
+from connector.refresh_commands import refresh
 from connector.running.course import Screen
 from connector.running.options import Options
 from connector.running.run import run as run_file
 from connector.running.screen import Bar, as_json, show
 from connector.running.summary import Exit
+from connector.sign_commands import sign
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -113,6 +115,10 @@ def demo(quiet: bool, in_json: bool) -> None:
     elif not quiet:
         demo_module.show(shown, console)
     raise SystemExit(Exit.OK if shown.is_as_expected else Exit.UNFINISHED)
+
+
+main.add_command(refresh)
+main.add_command(sign)
 
 
 if __name__ == "__main__":

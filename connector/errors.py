@@ -25,6 +25,7 @@ ConnectorError
     Interrupted
     RelayNotStarted
     CredentialsUnusable
+    NoCredentials
 """
 
 from collections.abc import Sequence
@@ -298,11 +299,25 @@ class RelayNotStarted(ConnectorError):
 
 
 class CredentialsUnusable(ConnectorError):
-    """A device key is there but must not or cannot be used."""
+    """A key is there but must not or cannot be used."""
 
     code = "credentials_unusable"
 
     def __init__(self, where: str, why: str) -> None:
-        super().__init__(f"the device key in {where} cannot be used: {why}")
+        super().__init__(f"the key in {where} cannot be used: {why}")
         self.where = where
         self.why = why
+
+
+class NoCredentials(ConnectorError):
+    """There is no key to sign requests with. *path* is the last place that was looked into."""
+
+    code = "no_credentials"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            "there is no key to sign with; set LINKROW_API_KEY and LINKROW_API_SECRET, "
+            "or LINKROW_API_KEY_FILE to a private file that holds key_id and secret as JSON; "
+            f"{path} is not there either"
+        )
+        self.path = path

@@ -150,15 +150,24 @@ class RelayClient:
         path = f"{_source(source_id)}/refresh"
         return self._post(path, ask, RefreshAnswer, idempotency_key)
 
-    def progress(self, source_id: str, refresh_id: str, *, wait: int = 0) -> RefreshProgress | None:
+    def progress(
+        self,
+        source_id: str,
+        refresh_id: str,
+        *,
+        wait: int = 0,
+        patience: Patience | None = None,
+    ) -> RefreshProgress | None:
         """How far a refresh is, or None when the relay has not heard of it.
 
         With *wait* (≤ 25 s) not before it is over, or that time is.
         """
         query = f"?wait={wait}" if wait else ""
-        path = f"{_refresh(source_id, refresh_id)}{query}"
+        call = Call(
+            method="GET", path=f"{_refresh(source_id, refresh_id)}{query}", wait_seconds=wait
+        )
         try:
-            return self._ask(Call(method="GET", path=path, wait_seconds=wait), RefreshProgress)
+            return self._ask(call, RefreshProgress, patience)
         except Refused as error:
             if error.code in _NOT_HEARD_OF:
                 return None

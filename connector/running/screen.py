@@ -54,7 +54,7 @@ WORDS: Final[Mapping[Conclusion, str]] = {
     Conclusion.JOB_EXPIRED: "no agent took it in time",
 }
 
-_UNWRITTEN: Final[Mapping[Writeback, str]] = {
+UNWRITTEN: Final[Mapping[Writeback, str]] = {
     Writeback.CONFLICT: "the row holds another link now; run again to check that one",
     Writeback.MISSING: "the row is gone",
     Writeback.DUPLICATE: "several rows share the id; give each its own",
@@ -139,7 +139,7 @@ def show(summary: Summary, console: Console) -> None:
             table.add_row(styled(conclusion), f"{count:,}", WORDS[conclusion])
     console.print(table)
     console.print()
-    for state, words in _UNWRITTEN.items():
+    for state, words in UNWRITTEN.items():
         if count := summary.by_writeback.get(state):
             console.print(f"[red]{counted(count, 'result')} not in the file[/]: {state}: {words}")
     for row in summary.not_written[:10]:

@@ -62,11 +62,17 @@ class Summary:
             return Exit.REFUSED
         if self.trouble or self.finished < self.submitted:
             return Exit.UNFINISHED
-        if any(self.by_conclusion.get(conclusion) for conclusion in _UNFINISHED):
-            return Exit.UNFINISHED
-        if any(self.by_writeback.get(state) for state in (*_UNWRITTEN, Writeback.PENDING)):
-            return Exit.UNFINISHED
-        return Exit.OK
+        return Exit.OK if is_whole(self.by_conclusion, self.by_writeback) else Exit.UNFINISHED
+
+
+def is_whole(
+    by_conclusion: Mapping[Conclusion, int], by_writeback: Mapping[Writeback, int]
+) -> bool:
+    """Whether every row has its ending, and stands where it belongs."""
+    return not (
+        any(by_conclusion.get(conclusion) for conclusion in _UNFINISHED)
+        or any(by_writeback.get(state) for state in (*_UNWRITTEN, Writeback.PENDING))
+    )
 
 
 def percentile(counts: Counter[int], share: float) -> int | None:
