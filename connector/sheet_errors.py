@@ -11,6 +11,7 @@ SheetError
     ColumnProtected
     SheetTooFull
     SheetRefused
+    ApiDisabled
     SheetLogin
         LoginMissing
         LoginRevoked
@@ -143,6 +144,18 @@ class SheetRefused(SheetError):
         self.status = status
 
 
+class ApiDisabled(SheetError):
+    """The project of these credentials may not use the Sheets API yet."""
+
+    code = "sheet_api_disabled"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "the Google Sheets API is not enabled in the project of these credentials; enable it "
+            f"in the Google Cloud console and wait some minutes. Google says: {why[:300]}"
+        )
+
+
 class SheetLogin(SheetError):
     """Credentials that cannot be used."""
 
@@ -179,6 +192,8 @@ class SheetBusy(SheetError):
 
     code = "sheet_busy"
     permanent = False
+    status = 0
+    retry_after: float | None = None
 
 
 class SheetLocked(SheetBusy):

@@ -1,0 +1,275 @@
+"""One tab of a Google Sheet as a keeper of rows; how calls travel is none of its business."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from connector.locks import try_lock
+from connector.memory import IdsOnly
+from connector.sheet_audit import Audit, audit
+from connector.sheet_calls import Calls
+from connector.sheet_errors import SheetLocked, SheetMoving
+from connector.sheet_links import shows_a_label
+from connector.sheet_mode import SheetMode
+from connector.sheet_plan import MOST_ROWS
+from connector.sheet_rows import row_of
+from connector.sheet_tab import SheetTab, check_merges
+from connector.sheet_table import Table
+from connector.sheet_writing import SheetWriter
+from connector.source import Cells, Change, Revision, Row, Written
+
+_BATCH: Final = 1000
+_GOES: Final = 4
+_LOCK_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.05
+
+
+class SheetKeeper:
+    """``connector/source.py`` over *calls*, which is asked for once, before the first call.
+
+    Thread-safe. Every method raises ConnectorError.
+    """
+
+    def __init__(
+        self,
+        calls: Callable[[], Calls],
+        spreadsheet_id: str,
+        gid: int,
+        *,
+        source_id: str,
+        home: Path,
+        name: str = "",
+        columns: Mapping[str, str] | None = None,
+        mode: SheetMode = SheetMode.IN_PLACE,
+        protect: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.spreadsheet_id = spreadsheet_id
+        self.gid = gid
+        self.mode = mode
+        self._make_calls = calls
+        self._source_id = source_id
+        self._name = name or spreadsheet_id
+        self._mapping = dict(columns or {})
+        self._protect = protect
+        self._lock_file = home / "sheets" / f"{spreadsheet_id}.{gid}.lock"
+        self._clock = clock
+        self._sleep = sleep
+        self._wall = wall
+        self._lock = threading.RLock()
+        self._made: SheetWriter | None = None
+
+    @property
+    def source_id(self) -> str:
+        """What the relay calls this source."""
+        return self._source_id
+
+    @property
+    def name(self) -> str:
+        """The sheet's title and the tab's, as they were when it was named."""
+        return self._name
+
+    @property
+    def calls(self) -> Mapping[str, int]:
+        """How many calls were made so far, by kind."""
+        return self._made.tab.calls.counted() if self._made else {}
+
+    @property
+    def stats(self) -> Counter[str]:
+        """How many flushes there were, and how many had to be repaired."""
+        return self._made.stats if self._made else Counter()
+
+    def check(self) -> None:
+        """Return when the tab can be worked on; nothing is changed."""
+        with self._lock:
+            self._looked(self._writer())
+
+    def read(self) -> Iterator[list[Row]]:
+        """All rows in order, a thousand at a time; they are of one moment.
+
+        What another process left in the wrong rows is put right first.
+        """
+        with self._writing() as writer:
+            table = self._clean(writer)[1]
+            rows, _ = self._rows(writer, table)
+        for start in range(0, len(rows), _BATCH):
+            yield rows[start : start + _BATCH]
+
+    def write(self, changes: Sequence[Change]) -> list[Written]:
+        """Put each change into the row it belongs to, or say why not; in the order given."""
+        answers: list[Written] = []
+        if changes:
+            with self._writing() as writer:
+                for start in range(0, len(changes), MOST_ROWS):
+                    answers += writer.flush(changes[start : start + MOST_ROWS])
+        return answers
+
+    def revise(self, begin: Callable[[], Revision]) -> int:
+        """Survey, then decide every row; ids are put down first, then what rows are told."""
+        with self._writing() as writer:
+            self._looked(writer)
+            table = self._clean(writer, ready=True)[1]
+            rows, places = self._rows(writer, table)
+            revision = begin()
+            for row in rows:
+                revision.survey(row)
+            ids: dict[int, str] = {}
+            told: dict[int, tuple[Row, Cells]] = {}
+            for row, place in zip(rows, places, strict=True):
+                cells = dict(revision.decide(row) or {})
+                row_id = str(cells.pop("row_id", ""))
+                if row_id and not row.row_id:
+                    ids[place] = row_id
+                if cells:
+                    told[place] = (row, cells)
+            changed = set(ids)
+            if ids:
+                writer.give(table, ids)
+            return self._tell(writer, table, told, ids, changed)
+
+    def assign_ids(self) -> int:
+        """Give every row with a link and no id one."""
+        return self.revise(IdsOnly)
+
+    def audit(self) -> Audit:
+        """Put right what stands in a row that is not its own, and say what was done."""
+        with self._writing() as writer:
+            self._looked(writer)
+            return self._clean(writer)[0]
+
+    def remember(self) -> None:
+        """Let the tab remember its source id, so that another machine learns it."""
+        with self._writing() as writer:
+            writer.tab.calls.patiently(lambda: writer.tab.remember(self._source_id))
+
+    def close(self) -> None:
+        """Let go of connections."""
+        with self._lock:
+            if self._made is not None:
+                self._made.tab.calls.close()
+                self._made = None
+
+    def _tell(
+        self,
+        writer: SheetWriter,
+        table: Table,
+        told: Mapping[int, tuple[Row, Cells]],
+        ids: Mapping[int, str],
+        changed: set[int],
+    ) -> int:
+        """Rows with an id of their own are found by it; the others where they are, at once."""
+        counts = Counter(table.row_id(place) for place in table.body())
+        named: list[tuple[int, Change]] = []
+        nameless: dict[int, tuple[Row, Cells]] = {}
+        for place, (row, cells) in told.items():
+            row_id = ids.get(place, row.row_id)
+            columns = table.columns.at
+            if all(
+                name not in columns or table.text(place, name) == _text(cell)
+                for name, cell in cells.items()
+            ):
+                continue
+            if row_id and counts[row_id] <= 1:
+                change = Change(row_id=row_id, tracking_url=row.tracking_url, cells=cells)
+                named.append((place, change))
+            else:
+                nameless[place] = (row, cells)
+        for start in range(0, len(named), MOST_ROWS):
+            some = named[start : start + MOST_ROWS]
+            for (place, _), word in zip(
+                some, writer.flush([change for _, change in some]), strict=True
+            ):
+                if word.writeback == "written":
+                    changed.add(place)
+        if nameless:
+            changed |= self._tell_nameless(writer, table, nameless)
+        return len(changed)
+
+    def _tell_nameless(
+        self, writer: SheetWriter, then: Table, told: Mapping[int, tuple[Row, Cells]]
+    ) -> set[int]:
+        """Rows that share their id or have none are known by all that they say."""
+        done: set[int] = set()
+        places = sorted(told)
+        for start in range(0, len(places), MOST_ROWS):
+            some = places[start : start + MOST_ROWS]
+            now = writer.settled()
+            where: dict[tuple[str, ...], list[int]] = {}
+            for row in now.body():
+                where.setdefault(now.rest(row, frozenset(now.ours)), []).append(row)
+            cells: dict[int, Cells] = {}
+            for place in some:
+                several = where.get(then.rest(place, frozenset(then.ours)))
+                if several:
+                    cells[several.pop(0)] = told[place][1]
+                    done.add(place)
+            writer.place(now, cells)
+        return done
+
+    def _rows(self, writer: SheetWriter, table: Table) -> tuple[list[Row], list[int]]:
+        """The rows and their places, links read where cells show labels; of one moment."""
+        for _ in range(_GOES):
+            places = list(table.body())
+            formulas = writer.tab.formulas(table) if places else ([], [])
+            labels = [place for place in places if shows_a_label(table.text(place, "tracking_url"))]
+            links = writer.tab.links(table, labels) if labels else {}
+            if formulas is not None and links is not None:
+                made = frozenset(formulas[0])
+                rows = [row_of(table, place, links=links, formula_ids=made) for place in places]
+                return rows, places
+            table = writer.settled() if not table.missing else writer.table()
+        raise SheetMoving(self._name)
+
+    def _clean(self, writer: SheetWriter, *, ready: bool = False) -> tuple[Audit, Table]:
+        """The tab with every result in its own row, and what had to be done for it."""
+        total: Audit | None = None
+        for _ in range(_GOES):
+            table = writer.tab.calls.patiently(writer.settled if ready else writer.glance)
+            found, edits = audit(table)
+            if total is None or not found.is_clean:
+                total = found
+            if not edits:
+                return total, table
+            ready = True
+            writer.tab.calls.patiently(partial(writer.mend, table, edits))
+        raise SheetMoving(self._name)
+
+    def _looked(self, writer: SheetWriter) -> Table:
+        """The tab as it is, where it can be worked on."""
+        about = writer.tab.about()
+        self._name = f"{about.spreadsheet} / {about.title}" if about.spreadsheet else self._name
+        table = writer.table()
+        check_merges(about, table)
+        return table
+
+    def _writer(self) -> SheetWriter:
+        if self._made is None:
+            tab = SheetTab(self._make_calls(), self.gid)
+            self._made = SheetWriter(tab, self._mapping, name=self._name, protect=self._protect)
+        return self._made
+
+    @contextmanager
+    def _writing(self) -> Iterator[SheetWriter]:
+        """Be the one who works on the tab: of this process' threads and of this machine."""
+        with self._lock:
+            until = self._clock() + _LOCK_SECONDS
+            while True:
+                with try_lock(self._lock_file) as is_ours:
+                    if is_ours:
+                        yield self._writer()
+                        return
+                if self._clock() > until:
+                    raise SheetLocked(self._name)
+                self._sleep(_POLL_SECONDS)
+
+
+def _text(cell: object) -> str:
+    return ("TRUE" if cell else "FALSE") if isinstance(cell, bool) else str(cell)

@@ -1,0 +1,319 @@
+"""One tab of a spreadsheet over the API: what it is, what stands in it, a write with its echo."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from connector.columns import heading_of
+from connector.sheet_a1 import block, cell_name, open_column
+from connector.sheet_address import TabName
+from connector.sheet_calls import Calls, Json
+from connector.sheet_errors import HeaderMerged, SheetRefused, SheetTooFull, TabNotFound
+from connector.sheet_links import FIELDS, Found, behind, blocks, cells_of
+from connector.sheet_notes import note_of
+from connector.sheet_plan import Echo, body
+from connector.sheet_table import Edits, Table
+
+SOURCE_KEY: Final = "linkrow_source_id"
+
+_ABOUT: Final = (
+    "properties.title,sheets(properties(sheetId,title,sheetType,"
+    "gridProperties(rowCount,columnCount)),merges,"
+    "protectedRanges(range,warningOnly,requestingUserCanEdit,unprotectedRanges),"
+    "developerMetadata(metadataKey,metadataValue))"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetPlace:
+    """Which tab of which spreadsheet; *source_id* is what the tab remembers of itself, or blank."""
+
+    spreadsheet_id: str
+    gid: int
+    title: str
+    tab: str
+    source_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """A tab without its values; ranges are Google's: from 0, ends excluded, or open."""
+
+    spreadsheet: str
+    title: str
+    row_count: int
+    column_count: int
+    merges: tuple[Json, ...] = ()
+    protections: tuple[Json, ...] = ()
+    source_id: str = ""
+    tabs: tuple[str, ...] = field(default=(), repr=False)
+
+    def forbids(self, row: int, column: int) -> bool:
+        """Whether we may not edit a cell."""
+        return any(
+            covers(each.get("range") or {}, row, column)
+            and not any(covers(free, row, column) for free in each.get("unprotectedRanges") or [])
+            for each in self.protections
+        )
+
+
+def covers(grid_range: Json, row: int, column: int) -> bool:
+    """Whether a range of Google's holds a cell."""
+    top, bottom = grid_range.get("startRowIndex", 0), grid_range.get("endRowIndex", row + 1)
+    left, right = (
+        grid_range.get("startColumnIndex", 0),
+        grid_range.get("endColumnIndex", column + 1),
+    )
+    return bool(top <= row < bottom and left <= column < right)
+
+
+class SheetTab:
+    """The tab *gid*. Raises SheetError; reads are tried again below, writes are sent once."""
+
+    def __init__(self, calls: Calls, gid: int) -> None:
+        self.calls = calls
+        self.gid = gid
+        self.title = ""
+
+    def about(self) -> About:
+        """What the tab is now. One read."""
+        answer = self.calls.about(_ABOUT)
+        sheets = answer.get("sheets") or []
+        tabs = tuple(str((each.get("properties") or {}).get("title", "")) for each in sheets)
+        for each in sheets:
+            properties = each.get("properties") or {}
+            if properties.get("sheetId", 0) == self.gid:
+                grid = properties.get("gridProperties") or {}
+                self.title = str(properties.get("title", ""))
+                return About(
+                    spreadsheet=str((answer.get("properties") or {}).get("title", "")),
+                    title=self.title,
+                    row_count=int(grid.get("rowCount", 0)),
+                    column_count=int(grid.get("columnCount", 0)),
+                    merges=tuple(each.get("merges") or ()),
+                    protections=tuple(
+                        one
+                        for one in each.get("protectedRanges") or ()
+                        if not one.get("warningOnly") and not one.get("requestingUserCanEdit")
+                    ),
+                    source_id=source_id_in(each),
+                    tabs=tabs,
+                )
+        raise TabNotFound(f"with the number {self.gid}", list(tabs))
+
+    def rows(self) -> list[list[str]]:
+        """All rows as people see them. One read; the title is learned by the way."""
+        try:
+            found = self.calls.read_tab(self.gid)
+        except SheetRefused:
+            self.about()  # says it better where the tab is gone
+            raise
+        self.title = title_in(str(found.get("range", ""))) or self.title
+        return [[str(text) for text in row] for row in found.get("values") or []]
+
+    def put(self, table: Table, edits: Edits) -> Echo:
+        """Make *edits* in one write; its answer shows the rows as they were right after."""
+        sent = body(table, edits, self.title)
+        echo = Echo.of(sent, self.calls.write_values(sent), edits)
+        if echo is not None and echo.header is not None:
+            return echo
+        # Not shown: look. That costs a read, and a moment in which more may move.
+        rows = self.rows()
+        return Echo(
+            first=0,
+            header=rows[table.header_at] if table.header_at < len(rows) else [],
+            rows={row: rows[row] if row < len(rows) else [] for row in edits},
+        )
+
+    def formulas(self, table: Table) -> tuple[list[int], list[int]] | None:
+        """The rows whose id, and those whose link, is made by a formula; None: rows moved."""
+        first = table.header_at + 1
+        if first >= len(table.rows):
+            return [], []
+        names = [name for name in ("row_id", "tracking_url") if name in table.columns.at]
+        ranges = [open_column(self.title, first, table.columns.at[name]) for name in names]
+        found: dict[str, list[int]] = {"row_id": [], "tracking_url": []}
+        for name, answer in zip(
+            names, self.calls.read_ranges(ranges, render="FORMULA"), strict=True
+        ):
+            column = table.columns.at[name]
+            values = answer.get("values") or []
+            for row in range(first, max(len(table.rows), first + len(values))):
+                line = values[row - first] if row - first < len(values) else []
+                value = line[0] if line else ""
+                if isinstance(value, str):
+                    if value.startswith("=") and table.at(row, column) != value:
+                        found[name].append(row)
+                    elif value.strip() != table.at(row, column).strip():
+                        return None
+        return found["row_id"], found["tracking_url"]
+
+    def links(self, table: Table, rows: Sequence[int]) -> dict[int, Found] | None:
+        """The links behind the labels of *rows*; None: rows moved meanwhile."""
+        at = table.columns.at
+        who = sorted({at["tracking_url"], at.get("row_id", at["tracking_url"])})
+        found: dict[int, Found] = {}
+        wanted = set(rows)
+        for some in blocks(rows):
+            ranges = [
+                block(self.title, top, column, bottom, column)
+                for top, bottom in some
+                for column in who
+            ]
+            cells = cells_of(self.calls.about(FIELDS, ranges), self.gid)
+            for top, bottom in some:
+                for row in range(top, bottom + 1):
+                    if row not in wanted:
+                        continue
+                    for column in who:
+                        shown = str(cells.get((row, column), {}).get("formattedValue", ""))
+                        if shown.strip() != table.at(row, column).strip():
+                            return None
+                    text = table.at(row, at["tracking_url"]).strip()
+                    found[row] = behind(cells.get((row, at["tracking_url"]), {}), text)
+        return found
+
+    def make_columns(self, table: Table, *, protect: bool, mapping: dict[str, str]) -> None:
+        """Head the columns of ours that are missing, right of everything. A read and a write."""
+        about = self.about()
+        check_merges(about, table)
+        first, missing = table.width, table.missing
+        requests: list[Json] = []
+        if (lacking := first + len(missing) - about.column_count) > 0:
+            requests.append(
+                {
+                    "appendDimension": {
+                        "sheetId": self.gid,
+                        "dimension": "COLUMNS",
+                        "length": lacking,
+                    }
+                }
+            )
+        cells = [
+            {
+                "userEnteredValue": {"stringValue": heading_of(name, mapping)},
+                "note": note_of(name),
+            }
+            for name in missing
+        ]
+        start = {"sheetId": self.gid, "rowIndex": table.header_at, "columnIndex": first}
+        requests.append(
+            {
+                "updateCells": {
+                    "rows": [{"values": cells}],
+                    "fields": "userEnteredValue,note",
+                    "start": start,
+                }
+            }
+        )
+        if protect:
+            requests.append(self._warning(first, first + len(missing)))
+        try:
+            self.calls.change(requests)
+        except SheetRefused as error:
+            if error.status == 400 and lacking > 0:
+                raise SheetTooFull(str(error)) from error
+            raise
+
+    def remember(self, source_id: str) -> None:
+        """Keep *source_id* with the tab. A read, and a write where it is not kept yet."""
+        if self.about().source_id == source_id:
+            return
+        metadata = {
+            "metadataKey": SOURCE_KEY,
+            "metadataValue": source_id,
+            "location": {"sheetId": self.gid},
+            "visibility": "DOCUMENT",
+        }
+        self.calls.change(
+            [
+                {
+                    "deleteDeveloperMetadata": {
+                        "dataFilter": {
+                            "developerMetadataLookup": {
+                                "metadataKey": SOURCE_KEY,
+                                "metadataLocation": {"sheetId": self.gid},
+                            }
+                        }
+                    }
+                },
+                {"createDeveloperMetadata": {"developerMetadata": metadata}},
+            ]
+        )
+
+    def _warning(self, first: int, end: int) -> Json:
+        return {
+            "addProtectedRange": {
+                "protectedRange": {
+                    "range": {
+                        "sheetId": self.gid,
+                        "startColumnIndex": first,
+                        "endColumnIndex": end,
+                    },
+                    "description": "Linkrow writes its results here",
+                    "warningOnly": True,
+                }
+            }
+        }
+
+
+def check_merges(about: About, table: Table) -> None:
+    """Raise HeaderMerged where a heading of ours covers more than its own cell."""
+    for merge in about.merges:
+        for column in sorted(table.columns.at.values()):
+            if covers(merge, table.header_at, column):
+                top, left = merge.get("startRowIndex", 0), merge.get("startColumnIndex", 0)
+                raise HeaderMerged(cell_name(top, left))
+
+
+def source_id_in(sheet: Json) -> str:
+    """The source id that a tab remembers of itself, or blank."""
+    for each in sheet.get("developerMetadata") or []:
+        if each.get("metadataKey") == SOURCE_KEY:
+            return str(each.get("metadataValue", ""))
+    return ""
+
+
+def title_in(range_: str) -> str:
+    """The tab's title in a range of Google's: ``'It''s'!A1:B2`` is of *It's*."""
+    tab, mark, _ = range_.rpartition("!")
+    if not mark:
+        return ""
+    if tab.startswith("'") and tab.endswith("'"):
+        return tab[1:-1].replace("''", "'")
+    return tab
+
+
+def place_of(calls: Calls, tab: TabName | None, gid: int | None) -> SheetPlace:
+    """The tab that is meant: *tab* as a person named it, else the address' *gid*, else the first.
+
+    Raises TabNotFound.
+    """
+    answer = calls.about(
+        "properties.title,sheets(properties(sheetId,title,sheetType),"
+        "developerMetadata(metadataKey,metadataValue))"
+    )
+    sheets: list[dict[str, Any]] = [
+        each
+        for each in answer.get("sheets") or []
+        if (each.get("properties") or {}).get("sheetType", "GRID") == "GRID"
+    ]
+    wanted = tab if tab is not None else TabName(gid=gid)
+    for test in (
+        lambda found: bool(wanted.title) and found.get("title") == wanted.title,
+        lambda found: wanted.gid is not None and found.get("sheetId", 0) == wanted.gid,
+        lambda found: wanted.gid is None and not wanted.title,
+    ):
+        for each in sheets:
+            properties = each.get("properties") or {}
+            if test(properties):
+                return SheetPlace(
+                    spreadsheet_id=calls.spreadsheet_id,
+                    gid=int(properties.get("sheetId", 0)),
+                    title=str((answer.get("properties") or {}).get("title", "")),
+                    tab=str(properties.get("title", "")),
+                    source_id=source_id_in(each),
+                )
+    titles = [str((each.get("properties") or {}).get("title", "")) for each in sheets]
+    what = repr(wanted.title) if wanted.title else f"with the number {wanted.gid}"
+    raise TabNotFound(what, titles)

@@ -1,0 +1,318 @@
+"""Write into a tab whose rows move: look, write once, look at the answer, put right what strayed.
+
+The result of each row is written with ``check_ref``, so that what goes astray is known for ever.
+Two calls for up to 2,000 rows when nobody interferes.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from connector.rows import Targets, text_of
+from connector.sheet_a1 import cell_name
+from connector.sheet_errors import ColumnProtected, SheetMoving, SheetRefused
+from connector.sheet_ids import MOST_GOES, Giving
+from connector.sheet_links import Found, shows_a_label
+from connector.sheet_plan import MOST_ROWS, Doubt, header_holds, strays
+from connector.sheet_tab import SheetTab
+from connector.sheet_table import CHECK_REF, NO_ID, Edits, Table, find_header
+from connector.source import Cells, Change, Written
+from wire.vocab import Writeback
+
+logger = logging.getLogger(__name__)
+
+_GOES: Final = 5  # the first, and four repairs
+
+
+class _Again(Exception):
+    """Rows moved while we looked; nothing is wrong, look again."""
+
+
+class SheetWriter:
+    """Writes into one tab; not for two threads at once. Raises SheetError.
+
+    *stats* counts flushes, repairs (answers that showed rows elsewhere) and cells put back.
+    """
+
+    def __init__(
+        self, tab: SheetTab, mapping: Mapping[str, str], *, name: str, protect: bool
+    ) -> None:
+        self.tab = tab
+        self.stats: Counter[str] = Counter()
+        self._mapping = dict(mapping)
+        self._name = name
+        self._protect = protect
+        self._doubt = Doubt()
+        self._heading_fix: Edits = {}
+
+    def table(self) -> Table:
+        """The tab as it is now; where headings of ours were hit, as it should be."""
+        rows = self.tab.rows()
+        self._heading_fix = {}
+        header_at = find_header(rows, self._mapping)
+        if self._doubt.sent and header_at is not None:
+            self._heading_fix = self._doubt.header(rows, header_at)
+            for row, cells in self._heading_fix.items():
+                rows[row] += [""] * (max(cells) + 1 - len(rows[row]))
+                for column, text in cells.items():
+                    rows[row][column] = text
+        return Table.of(rows, self._mapping, tab=self.tab.title)
+
+    def ready(self) -> Table:
+        """The tab with all columns that results need; they are made where they are missing."""
+        table = self.table()
+        for _ in range(2):
+            if not table.missing:
+                return table
+            self.tab.make_columns(table, protect=self._protect, mapping=self._mapping)
+            table = self.table()
+        return table
+
+    def settled(self) -> Table:
+        """The tab with all that went astray before put back."""
+        for _ in range(_GOES):
+            table = self.ready()
+            fix = self._fix(table)
+            if not fix or self._put(table.patched(fix), fix):
+                return table.patched(fix)
+        raise SheetMoving(self._name)
+
+    def glance(self) -> Table:
+        """The tab as it is; only what is known to be astray makes this write."""
+        return self.settled() if self._doubt.sent else self.table()
+
+    def mend(self, table: Table, edits: Edits) -> None:
+        """Make *edits*; what strays is put back with the next look."""
+        for start in range(0, len(edits), MOST_ROWS):
+            some = sorted(edits)[start : start + MOST_ROWS]
+            if not self._put(table, {row: edits[row] for row in some}):
+                return
+
+    def flush(self, changes: Sequence[Change]) -> list[Written]:
+        """Put at most MOST_ROWS changes into their rows."""
+        blocked: dict[str, str] = {}
+        for _ in range(_GOES):
+            try:
+                answers = self.tab.calls.patiently(partial(self._go, changes, blocked))
+            except _Again:
+                continue
+            except _Protected as error:
+                blocked |= error.blocked
+                continue
+            except _Refused as error:
+                if len(changes) == 1:
+                    return [_failed(changes[0].row_id, str(error.why))]
+                half = len(changes) // 2
+                return self.flush(changes[:half]) + self.flush(changes[half:])
+            if answers is not None:
+                return list(answers)
+        raise SheetMoving(self._name)
+
+    def place(self, table: Table, cells: Mapping[int, Cells]) -> int:
+        """Put cells into rows that have no id of their own, where *table* found them.
+
+        What strays is taken back and not tried again. Returns how many rows changed.
+        """
+        edits = self._edits(table, cells)
+        if not edits:
+            return 0
+        if self._put(table, edits):
+            return len(edits)
+        self.settled()
+        return 0
+
+    def give(self, table: Table, wanted: dict[int, str]) -> int:
+        """Give ids to rows of *table*. Returns to how many."""
+        given = 0
+        rows = sorted(wanted)
+        for start in range(0, len(rows), MOST_ROWS):
+            some = {row: wanted[row] for row in rows[start : start + MOST_ROWS]}
+            giving = Giving(first=table, wanted=some)
+            present = self._give(giving, table)
+            given += sum(row_id in present for row_id in giving.new)
+            if start + MOST_ROWS < len(rows):
+                moved = self.table()
+                # The rest is found again by what the rows say.
+                wanted = _found_again(table, wanted, rows[start + MOST_ROWS :], moved)
+                table = moved
+                rows = rows[: start + MOST_ROWS] + sorted(wanted)
+        return given
+
+    def _give(self, giving: Giving, table: Table) -> set[str]:
+        claims = Doubt()
+        now: Table | None = table
+        for _ in range(MOST_GOES):
+
+            def go() -> Table | None:
+                nonlocal now
+                if now is None:
+                    now = self._claimed(claims)
+                here, now = now, None
+                edits = giving.next(here)
+                if not edits:
+                    return here
+                claims.add(here, edits)
+                echo = self.tab.put(here, edits)
+                if not strays(here, edits, echo) and header_holds(
+                    here, echo.first, echo.header or []
+                ):
+                    return here.patched(edits)
+                self.stats["repairs"] += 1
+                return None
+
+            done = self.tab.calls.patiently(go)
+            if done is not None:
+                return {done.row_id(row) for row in done.body()}
+        raise SheetMoving(self._name)
+
+    def _claimed(self, claims: Doubt) -> Table:
+        """The tab again; a heading that an id replaced is put back first."""
+        mine, self._doubt = self._doubt, claims
+        try:
+            table = self.table()
+            if self._heading_fix:
+                self.tab.put(table, self._heading_fix)
+                table = self.table()
+        finally:
+            self._doubt = mine
+        return table
+
+    def _go(self, changes: Sequence[Change], blocked: Mapping[str, str]) -> list[Written] | None:
+        """One look and one write; None where the answer shows that rows had moved."""
+        table = self.ready()
+        fix = self._fix(table)
+        believed = table.patched(fix)
+        open_ = [change for change in changes if change.row_id not in blocked]
+        targets = Targets(open_)
+        links = self._links(believed, targets)
+        for row in believed.body():
+            row_id = believed.row_id(row)
+            if row_id in targets.found:
+                link = links[row].link if row in links else believed.text(row, "tracking_url")
+                targets.see(row_id, link.strip(), believed.text(row, "last_checked"), place=row)
+        settled, at = targets.settle()
+        answers = iter(settled)
+        said = [
+            _failed(change.row_id, blocked[change.row_id])
+            if change.row_id in blocked
+            else next(answers)
+            for change in changes
+        ]
+        edits = self._edits(believed, at)
+        for row, cells in fix.items():
+            edits[row] = {**cells, **edits.get(row, {})}
+        if not edits:
+            self._doubt.clear()
+            return said
+        self.stats["flushes"] += 1
+        try:
+            return said if self._put(believed, edits) else None
+        except SheetRefused as error:
+            if error.status != 400:
+                raise
+            raise self._explained(error, believed, edits) from error
+
+    def _put(self, believed: Table, edits: Edits) -> bool:
+        """Send *edits*; whether the answer shows them where they should be."""
+        self._doubt.add(believed, edits)
+        try:
+            echo = self.tab.put(believed, edits)
+        except SheetRefused:
+            self._doubt.drop()
+            raise
+        astray = strays(believed, edits, echo)
+        if not astray and header_holds(believed, echo.first, echo.header or []):
+            self._doubt.clear()
+            return True
+        self._doubt.saw(astray, echo)
+        self.stats["repairs"] += 1
+        logger.info("rows of %s moved while they were written; putting it right", self._name)
+        return False
+
+    def _fix(self, table: Table) -> Edits:
+        fix = self._doubt.restore(table)
+        for row, cells in self._heading_fix.items():
+            fix[row] = {**fix.get(row, {}), **cells}
+        self.stats["restored"] += sum(map(len, fix.values()))
+        return fix
+
+    def _links(self, table: Table, targets: Targets) -> dict[int, Found]:
+        labels = [
+            row
+            for row in table.body()
+            if shows_a_label(table.text(row, "tracking_url")) and table.row_id(row) in targets.found
+        ]
+        if not labels:
+            return {}
+        links = self.tab.links(table, labels)
+        if links is None:
+            raise _Again
+        return links
+
+    def _edits(self, table: Table, at: Mapping[int, Cells]) -> Edits:
+        """Cells by column; what stands there already is left out."""
+        columns = table.columns.at
+        edits: Edits = {}
+        for row, cells in at.items():
+            texts = {
+                columns[name]: text_of(cell) for name, cell in cells.items() if name in columns
+            }
+            if any(table.at(row, column) != text for column, text in texts.items()):
+                texts[columns[CHECK_REF]] = table.row_id(row) or NO_ID
+                edits[row] = texts
+        return edits
+
+    def _explained(self, error: SheetRefused, table: Table, edits: Edits) -> Exception:
+        """Why Google refused a write: rows are protected, or rows are gone, or who knows."""
+        if "exceeds grid limits" in str(error) or "Unable to parse range" in str(error):
+            return _Again()
+        about = self.tab.about()
+        columns = sorted({column for cells in edits.values() for column in cells})
+        body = list(table.body())
+        for column in columns:
+            if body and all(about.forbids(row, column) for row in body):
+                heading = table.columns.headings[column]
+                return ColumnProtected(heading, self.tab.calls.address)
+        blocked = {
+            table.row_id(row): f"{cell_name(row, column)} is protected; allow "
+            f"{self.tab.calls.address or 'Linkrow'} to edit it"
+            for row, cells in edits.items()
+            for column in cells
+            if about.forbids(row, column)
+        }
+        blocked.pop("", None)
+        return _Protected(blocked) if blocked else _Refused(error)
+
+
+class _Protected(Exception):
+    def __init__(self, blocked: dict[str, str]) -> None:
+        super().__init__()
+        self.blocked = blocked
+
+
+class _Refused(Exception):
+    def __init__(self, why: SheetRefused) -> None:
+        super().__init__()
+        self.why = why
+
+
+def _failed(row_id: str, detail: str) -> Written:
+    return Written(row_id=row_id, writeback=Writeback.FAILED, detail=detail)
+
+
+def _found_again(
+    then: Table, wanted: Mapping[int, str], rows: Sequence[int], now: Table
+) -> dict[int, str]:
+    """The *rows* of *then* in *now*, by all they say; what was edited meanwhile waits."""
+    but_then = frozenset({then.columns.at["row_id"]})
+    but_now = frozenset({now.columns.at["row_id"]})
+    open_: dict[tuple[str, ...], list[int]] = {}
+    for row in rows:
+        open_.setdefault(then.rest(row, but_then), []).append(row)
+    found: dict[int, str] = {}
+    for row in now.body():
+        if not now.row_id(row) and (several := open_.get(now.rest(row, but_now))):
+            found[row] = wanted[several.pop(0)]
+    return found
