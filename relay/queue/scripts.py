@@ -16,7 +16,7 @@ _NAMES: Final = (
     "sweep", "writebacks",
 )  # fmt: skip
 
-_LIBRARY: Final = ("library.lua", "refreshing.lua")
+_LIBRARY: Final = ("library.lua", "strangers.lua", "refreshing.lua")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
--- What scripts know of sources and refreshes. It stands between library.lua and each script's own part.
+-- What scripts know of sources and refreshes. It comes before each script's own part.
 --
 -- A refresh is waiting_for_agent or reading while its job waits or runs, running once every row is
 -- submitted, and over when no job of it is left to end and no row to be written.
@@ -6,6 +6,16 @@
 local REFRESH_IS_OVER = { done = true, canceled = true, failed = true }
 -- The jobs of a refresh end by themselves within a day: after longer stillness they are not there.
 local LONGEST_STILLNESS = 25 * 3600
+
+local function claim_source(source, account, device)      -- false: it is another account's
+  local owner = call('GET', 'linkrow:source:' .. source)
+  if owner then return owner == account end
+  call('SET', 'linkrow:source:' .. source, account)
+  call('HSET', 'linkrow:about:' .. source, 'created_at', stamp(NOW), 'device_id', device)
+  call('XADD', 'linkrow:outcomes', '*', 'type', 'source', 'source_id', source,
+    'account_id', account, 'at', stamp(NOW), 'device_id', device)
+  return true
+end
 
 -- The books learn what is said of a source.
 local function tell_of_source(source, account)

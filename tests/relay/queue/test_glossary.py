@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[3]
 LUA = ROOT / "relay" / "queue" / "lua"
 DOCS = (ROOT / "docs" / "queue.md").read_text("utf-8")
 LIBRARY = (LUA / "library.lua").read_text("utf-8")
+SHARED = {"library", "strangers", "refreshing"}
 TYPES = ("string", "hash", "list", "set", "zset", "stream", "channel")
 
 
@@ -92,13 +93,13 @@ def test_no_key_stands_in_the_code_that_is_not_in_the_glossary(path: Path) -> No
 
 def test_the_docs_name_every_script_and_no_other() -> None:
     table = DOCS.partition("| script |")[2].partition("\n\n")[0]
-    scripts = {path.stem for path in LUA.glob("*.lua")} - {"library", "refreshing"}
+    scripts = {path.stem for path in LUA.glob("*.lua")} - SHARED
 
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == scripts
     assert {"seventeen": 17, "eighteen": 18, "nineteen": 19}[
         re.search(r"(\w+) Lua scripts", DOCS)[1]
     ] == len(scripts)
-    assert set(re.findall(r"`(\w+)\.lua`", DOCS)) <= {*scripts, "library", "refreshing"}
+    assert set(re.findall(r"`(\w+)\.lua`", DOCS)) <= {*scripts, *SHARED}
 
 
 @pytest.fixture
