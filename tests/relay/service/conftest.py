@@ -101,6 +101,15 @@ class Service:
         body = _json(value)
         return self.send("POST", target, body, self.signed("POST", target, body, **signing))
 
+    def send_signed(
+        self, method: str, target: str, value: Any = b"", **signing: Any
+    ) -> TestResponse:
+        body = _json(value)
+        return self.send(method, target, body, self.signed(method, target, body, **signing))
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.later
+
     def submit(self, value: Any, **signing: Any) -> TestResponse:
         signing.setdefault("idempotency_key", new_nonce())
         return self.post("/v1/jobs", value, **signing)
