@@ -9,7 +9,9 @@ from typing import Any
 
 from tests.emulators import sheets as package
 from tests.emulators.sheets.document import Spreadsheet
-from tests.emulators.sheets.errors import ApiError, bad_payload, unknown_name
+from tests.emulators.sheets.errors import ApiError
+from tests.emulators.sheets.requests_guard import guard_request
+from tests.emulators.sheets.requests_parse import read_message
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def handlers() -> dict[str, Handler]:
 
 
 def batch_update(document: Spreadsheet, body: dict[str, Any], caller: Caller) -> dict[str, Any]:
-    requests = body.get("requests") or []
+    body = read_message("BatchUpdateSpreadsheetRequest", body)
+    requests = body.get("requests", [])
     if not requests:
         raise ApiError("Must specify at least one request.")
     replies = []
@@ -66,21 +69,15 @@ def batch_update(document: Spreadsheet, body: dict[str, Any], caller: Caller) ->
 
 def _apply(work: Spreadsheet, i: int, entry: dict[str, Any], caller: Caller) -> dict[str, Any]:
     place = f"requests[{i}]"
-    kinds = [kind for kind, content in entry.items() if content is not None]
-    if not kinds:
+    if not entry:
         raise ApiError(f"Invalid {place}: No request set.")
-    if len(kinds) > 1:
-        sentence = (
-            f"Invalid value at '{place}' (oneof), oneof field 'kind' is already set. Cannot set"
-            f" '{kinds[1]}'"
-        )
-        raise bad_payload(sentence, place)
-    kind = kinds[0]
+    ((kind, content),) = entry.items()
     handler = handlers().get(kind)
     if handler is None:
-        raise unknown_name(kind, place)
+        raise ApiError(f"Invalid {place}.{kind}: The emulator does not know this request yet.")
     try:
-        reply = handler(work, entry[kind] or {}, caller)
+        guard_request(work, kind, content, caller)
+        reply = handler(work, content, caller)
     except ApiError as refused:
         raise refused.within(f"{place}.{kind}") from None
     return {} if reply is None else {kind: reply}

@@ -17,6 +17,7 @@ from tests.emulators.sheets.gridrange import (
     map_ranges,
     movement,
 )
+from tests.emulators.sheets.requests_formulas import follow
 from tests.emulators.sheets.sheet import Sheet, ranges_shifter
 
 MAX_CELLS = 10_000_000
@@ -119,6 +120,10 @@ class Spreadsheet:
         for other in self.sheets:
             if other is not sheet:
                 other.parts = map_ranges(other.parts, change)
+        follow(self, change)
+
+    def recalculate(self) -> None:
+        """Bring the values of formulas up to date; free where there are none."""
 
     def recalculate(self) -> None:
         """Bring the values of formulas up to date; free where there are none."""

@@ -1,0 +1,32 @@
+"""What hangs on a tab, copied to another: ranges go to the new tab, ids are made anew."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+from tests.emulators.sheets.document import Spreadsheet
+from tests.emulators.sheets.gridrange import GridRange, map_ranges
+
+IDS = {
+    "protectedRanges": "protectedRangeId",
+    "filterViews": "filterViewId",
+    "bandedRanges": "bandedRangeId",
+    "slicers": "slicerId",
+    "charts": "chartId",
+    "developerMetadata": "metadataId",
+}
+
+
+def copied_parts(
+    document: Spreadsheet, parts: dict[str, Any], old: int, new: int
+) -> dict[str, Any]:
+    """`document` is the one that the copy goes to."""
+
+    def change(r: GridRange) -> GridRange:
+        return replace(r, sheet_id=new) if r.sheet_id == old else r
+
+    made: dict[str, Any] = map_ranges(copy.deepcopy(parts), change)
+    for part, name in IDS.items():
+        for entry in made.get(part, ()):
+            entry[name] = document.fresh_id()
+    return made
