@@ -10,7 +10,6 @@ from typing import Any
 from tests.emulators import sheets as package
 from tests.emulators.sheets.document import Spreadsheet
 from tests.emulators.sheets.errors import ApiError
-from tests.emulators.sheets.requests_guard import guard_request
 from tests.emulators.sheets.requests_parse import read_message
 
 
@@ -75,6 +74,8 @@ def _apply(work: Spreadsheet, i: int, entry: dict[str, Any], caller: Caller) -> 
     handler = handlers().get(kind)
     if handler is None:
         raise ApiError(f"Invalid {place}.{kind}: The emulator does not know this request yet.")
+    from tests.emulators.sheets.requests_guard import guard_request  # it needs Caller
+
     try:
         guard_request(work, kind, content, caller)
         reply = handler(work, content, caller)

@@ -125,9 +125,6 @@ class Spreadsheet:
     def recalculate(self) -> None:
         """Bring the values of formulas up to date; free where there are none."""
 
-    def recalculate(self) -> None:
-        """Bring the values of formulas up to date; free where there are none."""
-
     # Transactions
 
     def copy(self) -> "Spreadsheet":

@@ -132,22 +132,3 @@ def metadata_search(document: Spreadsheet, sent: dict[str, Any]) -> dict[str, An
         for sheet, entry, by in matching(document, filters_in(body))
     ]
     return {"matchedDeveloperMetadata": found} if found else {}
-
-
-def call(
-    document: Spreadsheet, rest: list[str], sent: dict[str, Any], caller: Caller
-) -> dict[str, Any] | None:
-    """The answer of a route below `/v4/spreadsheets/ID/`; None where it is not one of these."""
-    match rest:
-        case ["values:batchGetByDataFilter"]:
-            return batch_get(document, sent)
-        case ["values:batchClearByDataFilter"]:
-            return batch_clear(document, sent, caller)
-        case ["values:batchUpdateByDataFilter"]:
-            return batch_update(document, sent, caller)
-        case ["developerMetadata:search"]:
-            return metadata_search(document, sent)
-        case ["developerMetadata", metadata_id]:
-            return metadata_get(document, metadata_id)
-        case _:
-            return None

@@ -30,3 +30,18 @@ def copied_parts(
         for entry in made.get(part, ()):
             entry[name] = document.fresh_id()
     return made
+
+
+def copy_to(document: Spreadsheet, sheet_id: int, target: Spreadsheet) -> int:
+    """Put a copy of a tab at the end of another spreadsheet; its id there."""
+    from tests.emulators.sheets.requests_sheets import copy_title, place_sheet, sheet_by_id
+
+    source = sheet_by_id(document, sheet_id)
+    made = source.copy()
+    made.sheet_id = target.fresh_sheet_id()
+    made.title = copy_title(target, source.title)
+    made.extra.pop("hidden", None)
+    made.parts = copied_parts(target, source.parts, source.sheet_id, made.sheet_id)
+    target.has_formulas = target.has_formulas or document.has_formulas
+    place_sheet(target, made, len(target.sheets))
+    return made.sheet_id

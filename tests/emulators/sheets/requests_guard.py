@@ -1,66 +1,12 @@
 """Protected ranges and what an update touches: who may not edit there is refused."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tests.emulators.sheets.batch import Caller
 from tests.emulators.sheets.document import Spreadsheet
-from tests.emulators.sheets.errors import ApiError
 from tests.emulators.sheets.gridrange import Dimension, GridRange
-
-if TYPE_CHECKING:
-    from tests.emulators.sheets.batch import Caller
-
-REFUSED = (
-    "You are trying to edit a protected cell or object. Please contact the spreadsheet owner to"
-    " remove protection if you need to edit."
-)
-
-
-def may_edit(protected: dict[str, Any], caller: "Caller") -> bool:
-    """The owner, the editors it lists, and anybody where it only warns."""
-    if caller.owner or protected.get("warningOnly"):
-        return True
-    users = protected.get("editors", {}).get("users", ())
-    return caller.email.casefold() in (user.casefold() for user in users)
-
-
-def guard(document: Spreadsheet, touched: GridRange, caller: "Caller") -> None:
-    """Refuse an edit of cells that are protected against this caller."""
-    if caller.owner:
-        return
-    sheet = document.sheet(touched.sheet_id)
-    for protected in sheet.parts.get("protectedRanges", ()):
-        held = protected_cells(document, protected)
-        if held is None or not held.touches(touched) or may_edit(protected, caller):
-            continue
-        free = protected.get("unprotectedRanges", ())
-        if not any(r.contains(meeting(held, touched)) for r in free):
-            raise ApiError(REFUSED)
-
-
-def protected_cells(document: Spreadsheet, protected: dict[str, Any]) -> GridRange | None:
-    """Its range, or that of the named range it is made of."""
-    held: GridRange | None = protected.get("range")
-    for named in document.named_ranges:
-        if named["namedRangeId"] == protected.get("namedRangeId"):
-            held = named["range"]
-    return held
-
-
-def meeting(a: GridRange, b: GridRange) -> GridRange:
-    """What two ranges that touch have in common."""
-
-    def end(x: int | None, y: int | None) -> int | None:
-        return y if x is None else x if y is None else min(x, y)
-
-    return GridRange(
-        a.sheet_id,
-        max(a.r0 or 0, b.r0 or 0),
-        end(a.r1, b.r1),
-        max(a.c0 or 0, b.c0 or 0),
-        end(a.c1, b.c1),
-    )
-
+from tests.emulators.sheets.protection import check_protection
 
 _RANGE = (
     "sortRange",
@@ -124,9 +70,9 @@ def dimension_range(body: dict[str, Any]) -> GridRange:
     return whole.with_span(asked, (body.get("startIndex"), body.get("endIndex")))
 
 
-def guard_request(document: Spreadsheet, kind: str, body: dict[str, Any], caller: "Caller") -> None:
+def guard_request(document: Spreadsheet, kind: str, body: dict[str, Any], caller: Caller) -> None:
     if caller.owner:
         return
     for touched in touched_ranges(kind, body, document):
         if any(s.sheet_id == touched.sheet_id for s in document.sheets):
-            guard(document, touched, caller)
+            check_protection(document, touched, caller)

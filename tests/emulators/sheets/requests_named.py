@@ -79,6 +79,10 @@ def update_named_range(document: Spreadsheet, body: dict[str, Any], caller: Call
         if "range" not in asked:
             raise ApiError("Must specify a range for the named range.")
         named["range"] = kept_range(document, merged(named["range"], asked["range"], tree))
+        for sheet in document.sheets:
+            for protected in sheet.parts.get("protectedRanges", ()):
+                if protected.get("namedRangeId") == named["namedRangeId"]:
+                    protected["range"] = named["range"]
     return None
 
 

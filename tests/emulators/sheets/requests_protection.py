@@ -7,8 +7,8 @@ from tests.emulators.sheets.batch import Caller, Reply, request
 from tests.emulators.sheets.document import Spreadsheet
 from tests.emulators.sheets.errors import ApiError
 from tests.emulators.sheets.gridrange import GridRange, plain
+from tests.emulators.sheets.protection import SENTENCE, may_edit
 from tests.emulators.sheets.requests_areas import area
-from tests.emulators.sheets.requests_guard import REFUSED, may_edit
 from tests.emulators.sheets.sheet import Sheet
 
 
@@ -87,7 +87,7 @@ def found(
     for sheet, protected in every(document):
         if protected["protectedRangeId"] == protected_range_id:
             if not may_edit(protected, caller):
-                raise ApiError(REFUSED)
+                raise ApiError(SENTENCE)
             return sheet, protected
     raise ApiError(f"No protected range with id: {protected_range_id}")
 

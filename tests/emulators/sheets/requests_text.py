@@ -9,9 +9,9 @@ from tests.emulators.sheets.cell import Cell
 from tests.emulators.sheets.document import Spreadsheet
 from tests.emulators.sheets.entering import enter
 from tests.emulators.sheets.errors import ApiError
+from tests.emulators.sheets.protection import check_protection
 from tests.emulators.sheets.rendering import Rendering, render
 from tests.emulators.sheets.requests_areas import Area, area
-from tests.emulators.sheets.requests_guard import guard
 from tests.emulators.sheets.requests_sorting import arrange
 from tests.emulators.sheets.sheet import Sheet
 
@@ -34,7 +34,8 @@ def find_replace(document: Spreadsheet, body: dict[str, Any], caller: Caller) ->
             changed, times = replaced(pattern, replacement, text, body)
             if not times:
                 continue
-            guard(document, target._replace(r0=r, r1=r + 1, c0=c, c1=c + 1).range, caller)
+            one = target._replace(r0=r, r1=r + 1, c0=c, c1=c + 1)
+            check_protection(document, one.range, caller)
             target.sheet.grid.put(r, c, enter(document, changed, "USER_ENTERED", cell))
             counts["formulas" if cell.formula is not None else "values"] += 1
             counts["occurrences"] += times

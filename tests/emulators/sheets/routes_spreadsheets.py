@@ -31,6 +31,7 @@ def get(call: Call) -> Any:
         ranges=query.get("ranges", ()),
         grid_data=query.get("includeGridData", False),
         mask=query.get("fields"),
+        caller=call.caller,
     )
 
 
@@ -44,5 +45,6 @@ def batch_update(call: Call) -> Any:
             call.document,
             ranges=body.get("responseRanges") or (),
             grid_data=bool(body.get("responseIncludeGridData")),
+            caller=call.caller,
         )
     return answer

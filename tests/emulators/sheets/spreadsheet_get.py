@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.emulators.sheets import fieldmask
+from tests.emulators.sheets.batch import Caller
 from tests.emulators.sheets.celldata import cell_data, spilled_data
 from tests.emulators.sheets.defaults import COLUMN_PIXELS, DEFAULT_FORMAT, ROW_PIXELS, THEME
 from tests.emulators.sheets.document import Spreadsheet
-from tests.emulators.sheets.gridrange import GridRange, plain
+from tests.emulators.sheets.gridrange import Dimension, GridRange, plain
 from tests.emulators.sheets.ranges import resolve, within_grid
-from tests.emulators.sheets.sheet import RANGED, Sheet
+from tests.emulators.sheets.requests_parts import (
+    dimension_metadata,
+    sheet_parts,
+    spreadsheet_parts,
+)
+from tests.emulators.sheets.sheet import Sheet
 
 URL = "https://docs.google.com/spreadsheets/d/{}/edit"
 
@@ -20,18 +26,24 @@ def get(
     ranges: Sequence[str] = (),
     grid_data: bool = False,
     mask: str | None = None,
+    caller: Caller | None = None,
 ) -> dict[str, Any]:
     tree = fieldmask.parse(mask) if mask else {}
     if mask:
         # A mask decides alone; what `*` means of a sheet does include its cells.
         grid_data = fieldmask.wants(tree, "sheets", "data")
     asked = [within_grid(document, resolve(document, text)) for text in ranges]
-    answer = spreadsheet(document, asked, tree, grid_data=grid_data)
+    answer = spreadsheet(document, asked, tree, grid_data=grid_data, caller=caller)
     return fieldmask.select(tree, answer) if mask else answer  # type: ignore[no-any-return]
 
 
 def spreadsheet(
-    document: Spreadsheet, asked: list[GridRange], tree: fieldmask.Tree, *, grid_data: bool
+    document: Spreadsheet,
+    asked: list[GridRange],
+    tree: fieldmask.Tree,
+    *,
+    grid_data: bool,
+    caller: Caller | None = None,
 ) -> dict[str, Any]:
     if grid_data:
         document.recalculate()
@@ -48,13 +60,11 @@ def spreadsheet(
         ours = [r for r in asked if r.sheet_id == sheet.sheet_id]
         if asked and not ours:
             continue
-        sheets.append(_sheet(document, sheet, ours, tree, grid_data=grid_data))
+        shown = _sheet(document, sheet, ours, tree, grid_data=grid_data)
+        sheets.append(shown | sheet_parts(document, sheet, caller))
     answer["sheets"] = sheets
-    if document.named_ranges:
-        answer["namedRanges"] = plain(document.named_ranges)
     answer["spreadsheetUrl"] = URL.format(document.spreadsheet_id)
-    if document.developer_metadata:
-        answer["developerMetadata"] = plain(document.developer_metadata)
+    answer |= spreadsheet_parts(document)
     if document.data_sources:
         answer["dataSources"] = plain(document.data_sources)
     return answer
@@ -72,9 +82,6 @@ def _sheet(
     if grid_data and sheet.sheet_type == "GRID":
         below = _below(tree, "sheets", "data")
         answer["data"] = [_grid_data(sheet, r, below) for r in ranges or [sheet.whole]]
-    for part in RANGED:
-        if sheet.parts.get(part):
-            answer[part] = plain(sheet.parts[part])
     return answer
 
 
@@ -97,13 +104,16 @@ def _grid_data(sheet: Sheet, r: GridRange, tree: fieldmask.Tree) -> dict[str, An
         rows = _row_data(sheet, r0, r1, c0, c1, _below(tree, "rowData", "values"))
         if rows:
             answer["rowData"] = rows
-    for name, properties, usual, start, end in (
-        ("rowMetadata", sheet.grid.row_properties, ROW_PIXELS, r0, r1),
-        ("columnMetadata", sheet.grid.column_properties, COLUMN_PIXELS, c0, c1),
+    for name, dimension, properties, usual, start, end in (
+        ("rowMetadata", Dimension.ROWS, sheet.grid.row_properties, ROW_PIXELS, r0, r1),
+        ("columnMetadata", Dimension.COLUMNS, sheet.grid.column_properties, COLUMN_PIXELS, c0, c1),
     ):
         if fieldmask.wants(tree, name):
+            tagged = dimension_metadata(sheet, dimension)
             answer[name] = [
-                plain({"pixelSize": usual, **properties.get(i, {})}) for i in range(start, end)
+                plain({"pixelSize": usual, **properties.get(i, {})})
+                | ({"developerMetadata": tagged[i]} if i in tagged else {})
+                for i in range(start, end)
             ]
     return answer
 
