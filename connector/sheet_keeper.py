@@ -12,11 +12,11 @@ from typing import Final
 
 from connector.locks import try_lock
 from connector.memory import IdsOnly
+from connector.registered import Mode
 from connector.sheet_audit import Audit, audit
 from connector.sheet_calls import Calls
 from connector.sheet_errors import SheetLocked, SheetMoving
 from connector.sheet_links import shows_a_label
-from connector.sheet_mode import SheetMode
 from connector.sheet_plan import MOST_ROWS
 from connector.sheet_rows import row_of
 from connector.sheet_tab import SheetTab, check_merges
@@ -46,7 +46,7 @@ class SheetKeeper:
         home: Path,
         name: str = "",
         columns: Mapping[str, str] | None = None,
-        mode: SheetMode = SheetMode.IN_PLACE,
+        mode: Mode = Mode.IN_PLACE,
         protect: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,

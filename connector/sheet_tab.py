@@ -25,7 +25,7 @@ _ABOUT: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SheetPlace:
+class FoundTab:
     """Which tab of which spreadsheet; *source_id* is what the tab remembers of itself, or blank."""
 
     spreadsheet_id: str
@@ -284,7 +284,7 @@ def title_in(range_: str) -> str:
     return tab
 
 
-def place_of(calls: Calls, tab: TabName | None, gid: int | None) -> SheetPlace:
+def place_of(calls: Calls, tab: TabName | None, gid: int | None) -> FoundTab:
     """The tab that is meant: *tab* as a person named it, else the address' *gid*, else the first.
 
     Raises TabNotFound.
@@ -307,7 +307,7 @@ def place_of(calls: Calls, tab: TabName | None, gid: int | None) -> SheetPlace:
         for each in sheets:
             properties = each.get("properties") or {}
             if test(properties):
-                return SheetPlace(
+                return FoundTab(
                     spreadsheet_id=calls.spreadsheet_id,
                     gid=int(properties.get("sheetId", 0)),
                     title=str((answer.get("properties") or {}).get("title", "")),

@@ -19,6 +19,7 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import AuthorizedSession, Request
 
+from connector.registered import Mode
 from connector.sheet_address import parse_address, parse_tab
 from connector.sheet_errors import (
     LoginMissing,
@@ -30,13 +31,12 @@ from connector.sheet_errors import (
 )
 from connector.sheet_google import DRIVE, SHEETS, GoogleCalls
 from connector.sheet_keeper import SheetKeeper
-from connector.sheet_mode import SheetMode
 from connector.sheet_patience import USUAL, SheetPatience
 from connector.sheet_quota import Kind, Quota, quota_of
 from connector.sheet_refusals import refusal_of
-from connector.sheet_tab import SheetPlace, place_of
+from connector.sheet_tab import FoundTab, place_of
 
-__all__ = ["SheetMode", "SheetPlace", "SheetSource", "find_sheet"]
+__all__ = ["FoundTab", "Mode", "SheetSource", "find_sheet"]
 
 _SCOPES: Final = (
     "https://www.googleapis.com/auth/spreadsheets",
@@ -134,7 +134,7 @@ class SheetSource(SheetKeeper):
         environ: Mapping[str, str],
         name: str = "",
         columns: Mapping[str, str] | None = None,
-        mode: SheetMode = SheetMode.IN_PLACE,
+        mode: Mode = Mode.IN_PLACE,
         credentials: Path | None = None,
         protect: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -179,7 +179,7 @@ def find_sheet(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     wall: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> SheetPlace:
+) -> FoundTab:
     """The tab that *address* (URL, key or title) and *tab* (gid or title) name.
 
     Without a tab it is the first one. Raises ConnectorError (`connector/sheet_errors.py`).
@@ -225,13 +225,13 @@ def log_in(file: Path | None, environ: Mapping[str, str]) -> Login:
         return _from_file(file.expanduser(), base)
     if base:
         # Nobody's real credentials go to a stand-in by accident.
-        return Login(credentials=AnonymousCredentials(), base=base)
+        return Login(credentials=AnonymousCredentials(), base=base)  # type: ignore[no-untyped-call]
     folder = _gspread_folder(environ)
     for usual in (folder / "service_account.json", folder / "authorized_user.json"):
         if usual.is_file():
             return _from_file(usual, base)
     try:
-        credentials, project = google.auth.default(scopes=_SCOPES)  # type: ignore[no-untyped-call]
+        credentials, project = google.auth.default(scopes=_SCOPES)
     except GoogleAuthError as error:
         raise LoginMissing from error
     address = str(getattr(credentials, "service_account_email", "") or "")
@@ -303,8 +303,8 @@ def _gspread_folder(environ: Mapping[str, str]) -> Path:
 
 
 def _session(login: Login) -> AuthorizedSession:
-    asking = Request()  # type: ignore[no-untyped-call]
-    session = AuthorizedSession(login.credentials, auth_request=asking)
+    asking = Request()
+    session = AuthorizedSession(login.credentials, auth_request=asking)  # type: ignore[no-untyped-call]
     if login.base:
         # A proxy of the environment cannot reach this machine's own loopback.
         session.trust_env = False
