@@ -224,7 +224,8 @@ class Doubt:
             wrong = [name for name in texts if texts[name] != now.text(row, name)]
             if wrong:
                 # What is put back says whose it is, too: it may go astray as well.
-                texts[CHECK_REF] = owner if old is not None or owner != NO_ID else ""
+                if owner != NO_ID:
+                    texts[CHECK_REF] = owner
                 for name, text in texts.items():
                     if text != now.text(row, name):
                         edits[row][at[name]] = text

@@ -141,12 +141,14 @@ class SheetSource(SheetKeeper):
         sleep: Callable[[float], None] = time.sleep,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         patience: SheetPatience = USUAL,
+        quota: Quota | None = None,
     ) -> None:
         def calls() -> GoogleCalls:
             login = log_in(credentials, environ)
+            limits = quota or quota_of(login.project, login.address)
             return GoogleCalls(
                 spreadsheet_id,
-                SheetsHttp(login, quota_of(login.project, login.address), wall=wall),
+                SheetsHttp(login, limits, wall=wall),
                 address=login.address,
                 clock=clock,
                 sleep=sleep,

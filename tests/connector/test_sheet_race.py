@@ -1,0 +1,264 @@
+"""People sort, insert, delete and move rows all the time while results are written: nothing strays.
+
+The truth about the sheet is kept in it: every row that people own carries a serial number that
+names all its cells, whatever they do with it. Edits come in the worst moment, between the look and
+the write of a flush, and (in one test) from a thread that knows no moments.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.sheet_errors import SheetMoving
+from connector.sheet_google import GoogleCalls
+from connector.sheet_quota import Kind, Quota
+from connector.sheets import SheetSource
+from connector.source import Change, Written
+from tests.emulators.sheets.emulator import Emulator
+from tests.emulators.sheets.store import File
+
+ROWS = 1000
+BYSTANDERS = 60
+FLUSH = 50
+NOW = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
+HEADINGS = [
+    "row_id", "serial", "tracking_url", "notes", "check_status", "final_url", "conclusion",
+    "error", "skip_reason", "last_checked", "ready_for_ads", "check_ref", "margin",
+]  # fmt: skip
+OURS = HEADINGS[4:11]
+THEIRS = ("serial", "tracking_url", "notes", "margin")
+LINK = "https://trk.example/{}"
+
+
+class People:
+    """Edits rows as people do, and keeps what each row of theirs says."""
+
+    def __init__(self, api: Emulator, file: File, seed: int) -> None:
+        self.api = api
+        self.file = file
+        self.random = random.Random(seed)
+        self.done: Counter[str] = Counter()
+        self.serials = 0
+        self.rows: dict[str, dict[str, str]] = {}
+        self.deleted: set[str] = set()
+
+    def new_row(self, *, row_id: bool = True, link: bool = True, old: bool = False) -> list[str]:
+        """A row that people own, with an *old* result; remembered by its serial number."""
+        self.serials += 1
+        serial = f"s{self.serials}"
+        row = {
+            "serial": serial,
+            "tracking_url": LINK.format(self.serials) if link else "",
+            "notes": f"note {self.random.randrange(5)}",
+            "margin": f"m{self.serials}",
+        }
+        self.rows[serial] = row
+        texts = {**row, "row_id": f"r_{self.serials}" if row_id else ""}
+        if old:
+            texts |= old_result(self.serials)
+        return [texts.get(heading, "") for heading in HEADINGS]
+
+    def had_result(self, number: int) -> bool:
+        """Whether the row had an old result before anybody wrote."""
+        return number > ROWS or number % 2 == 0
+
+    def edit(self) -> dict[str, Any]:
+        """What somebody does next, as the emulator is told; remembered here."""
+        count = len(self.api.rows(self.file))
+        kind = self.random.choices(
+            ["sort", "insert", "delete", "move", "type"], [40, 25, 20, 15, 10]
+        )[0]
+        self.done[kind] += 1
+        at = self.random.randrange(1, count)
+        if kind == "sort":
+            column = self.random.choice([0, 1, 3, 6, 12])
+            return {"do": "sort", "column": column, "descending": self.random.random() < 0.5}
+        if kind == "insert":
+            made = [self.new_row(row_id=False) for _ in range(self.random.randrange(1, 4))]
+            return {"do": "insert_rows", "at": at, "count": len(made), "rows": made}
+        if kind == "delete" and count > ROWS // 2:
+            return {"do": "delete_rows", "start": at, "end": at + 1}
+        if kind == "move":
+            to = self.random.randrange(1, count)
+            return {"do": "move_rows", "start": at, "end": at + 1, "to": to}
+        return {"do": "type", "cell": f"D{at + 1}", "value": f"typed {self.random.random()}"}
+
+    def act(self) -> None:
+        """Do it, and note what it did to cells of theirs."""
+        with self.file.lock:
+            before = self.api.rows(self.file)
+            step = self.edit()
+            self.api.edit(self.file, step)
+            if step["do"] == "delete_rows":
+                for row in before[step["start"] : step["end"]]:
+                    self.deleted.add(said(row)["serial"])
+            if step["do"] == "type":
+                row = self.api.rows(self.file)[int(step["cell"][1:]) - 1]
+                self.rows[said(row)["serial"]]["notes"] = step["value"]
+
+
+def said(row: list[Any], headings: list[str] = HEADINGS) -> dict[str, str]:
+    texts = [str(cell) for cell in row] + [""] * (len(headings) - len(row))
+    return dict(zip(headings, texts, strict=True))
+
+
+def old_result(number: int) -> dict[str, str]:
+    return {
+        "check_status": "failed",
+        "final_url": f"https://old.example/{number}",
+        "conclusion": "http_4xx",
+        "error": f"old error {number}",
+        "last_checked": "2026-11-20T09:00:00Z",
+        "ready_for_ads": "FALSE",
+        "check_ref": f"r_{number}",
+    }
+
+
+def result(number: int) -> Change:
+    cells: dict[str, str | bool] = {
+        "check_status": "valid",
+        "final_url": f"https://shop.example/{number}",
+        "conclusion": "valid",
+        "error": "",
+        "skip_reason": "",
+        "last_checked": "2026-11-21T09:00:00Z",
+        "ready_for_ads": True,
+    }
+    return Change(
+        row_id=f"r_{number}", tracking_url=LINK.format(number), cells=cells, checked_at=NOW
+    )
+
+
+NEW = {"check_status": "valid", "conclusion": "valid", "error": "", "ready_for_ads": "TRUE"}
+
+
+def crowd(api: Emulator, seed: int) -> People:
+    """A sheet with 1,000 rows to check and some more, and the people who work in it."""
+    people = People(api, api.new("Links", [HEADINGS]), seed)
+    rows = [HEADINGS]
+    rows += [people.new_row(old=number % 2 == 0) for number in range(1, ROWS + 1)]
+    rows += [people.new_row(old=True) for _ in range(BYSTANDERS)]
+    people.file = api.new("Links", rows)
+    return people
+
+
+class Meddler:
+    """Lets people act in the moment between a look and the write that follows it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, people: People, *, often: float) -> None:
+        self.often = often
+        send = GoogleCalls.write_values
+
+        def sent(calls: GoogleCalls, body: dict[str, Any]) -> dict[str, Any]:
+            if people.random.random() < self.often:
+                people.act()
+            return send(calls, body)
+
+        monkeypatch.setattr(GoogleCalls, "write_values", sent)
+
+
+Open = Callable[[File], SheetSource]
+
+
+@pytest.fixture
+def open_sheet(sheets_api: Emulator, tmp_path: Path) -> Iterator[Open]:
+    """A source over the emulator that never waits for quota or between tries."""
+    opened: list[SheetSource] = []
+    key = sheets_api.credentials(tmp_path)
+
+    def open_(file: File) -> SheetSource:
+        source = SheetSource(
+            file.file_id,
+            0,
+            source_id="src_a",
+            home=tmp_path,
+            environ={"LINKROW_SHEETS_API": sheets_api.url},
+            credentials=key,
+            sleep=lambda seconds: None,
+            quota=Unlimited(),
+        )
+        opened.append(source)
+        return source
+
+    yield open_
+    for source in opened:
+        source.close()
+    assert not sheets_api.broken
+
+
+class Unlimited(Quota):
+    """A quota that is never used up: what is tested here is rows, not patience."""
+
+    def take(self, kind: Kind) -> None:
+        return
+
+
+def persistently(write: Callable[[], list[Written]]) -> list[Written]:
+    """As the agent does: again, when people would not stop."""
+    for _ in range(50):
+        try:
+            return write()
+        except SheetMoving:
+            continue
+    raise AssertionError("never written")
+
+
+def check_truth(people: People, written: set[int]) -> None:
+    """No cell of ours in another's row, no cell of theirs other than they left it."""
+    rows = people.api.rows(people.file)
+    assert rows[0] == HEADINGS
+    seen: set[str] = set()
+    for row in rows[1:]:
+        texts = said(row)
+        serial = texts["serial"]
+        assert serial not in seen
+        seen.add(serial)
+        assert {name: texts[name] for name in THEIRS} == people.rows[serial]
+        number = int(serial[1:])
+        expected: dict[str, str] = dict.fromkeys(OURS, "")
+        if texts["row_id"]:
+            assert texts["row_id"] == f"r_{number}"
+            if number in written:
+                expected |= NEW | {
+                    "final_url": f"https://shop.example/{number}",
+                    "last_checked": "2026-11-21T09:00:00Z",
+                }
+            elif people.had_result(number) and number <= ROWS + BYSTANDERS:
+                expected |= {k: v for k, v in old_result(number).items() if k != "check_ref"}
+        assert {name: texts[name] for name in OURS} == expected, serial
+        assert texts["check_ref"] in ("", texts["row_id"])
+    assert seen == set(people.rows) - people.deleted
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_results_reach_their_rows_while_people_move_them(
+    sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    people = crowd(sheets_api, seed)
+    source = open_sheet(people.file)
+    meddler = Meddler(monkeypatch, people, often=0.7)
+    written: set[int] = set()
+
+    for start in range(1, ROWS + 1, FLUSH):
+        changes = [result(number) for number in range(start, start + FLUSH)]
+        words = persistently(partial(source.write, changes))
+        for change, word in zip(changes, words, strict=True):
+            assert word.row_id == change.row_id
+            if word.writeback == "written":
+                written.add(int(change.row_id[2:]))
+            else:
+                assert word.writeback == "missing"
+                assert f"s{change.row_id[2:]}" in people.deleted
+    meddler.often = 0.0
+
+    check_truth(people, written)
+    assert people.done["sort"] > 0 < people.done["move"]
+    assert people.done["insert"] > 0 < people.done["delete"]
+    assert source.stats["repairs"] > 0
+    assert source.audit().is_clean
