@@ -147,6 +147,7 @@ class Doubt:
     belief: Table | None = None
     refs: set[str] = field(default_factory=set)
     hit: set[str] = field(default_factory=set)
+    has_cleared: bool = False
     sent: list[tuple[Table, Edits]] = field(default_factory=list)
 
     def add(self, belief: Table, edits: Edits) -> None:
@@ -156,7 +157,9 @@ class Doubt:
         for name in (CHECK_REF, "row_id"):
             column = belief.columns.at.get(name)
             if column is not None:
-                self.refs |= {cells[column] for cells in edits.values() if cells.get(column)}
+                refs = {cells[column] for cells in edits.values() if column in cells}
+                self.has_cleared = self.has_cleared or "" in refs
+                self.refs |= refs - {""}
 
     def saw(self, astray: Sequence[int], echo: Echo) -> None:
         """The answer shows which rows were hit instead."""
@@ -170,6 +173,7 @@ class Doubt:
         self.belief = None
         self.refs.clear()
         self.hit.clear()
+        self.has_cleared = False
         self.sent.clear()
 
     def drop(self) -> None:
@@ -217,7 +221,9 @@ class Doubt:
         for row in now.body():
             ref, owner = now.ref(row), now.owner(row)
             is_astray = ref in self.refs and (ref != owner or owner == NO_ID)
-            if not is_astray and owner not in self.hit and row not in shifted:
+            # What was cleared says no more whose it was, and its answer may have been lost.
+            is_bare = self.has_cleared and not any(now.at(row, column) for column in now.ours)
+            if not (is_astray or is_bare or owner in self.hit or row in shifted):
                 continue
             old = before.find(now, row)
             texts = {name: "" if old is None else belief.text(old, name) for name in written}
