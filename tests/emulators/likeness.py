@@ -7,7 +7,8 @@ from typing import Any
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _PERSON = re.compile(r"[\w.+-]+@[\w.-]+\.\w+")
 _TOKEN = re.compile(r"(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{12,}")
-_NUMBER = re.compile(r"\d{10,}")
+_NUMBER = re.compile(r"(?<![.\d])\d{10,}")
+PLACEHOLDER = "SPREADSHEET_ID"
 
 
 class Ids:
@@ -54,11 +55,11 @@ def canonical(node: Any, ids: dict[int, int] | None = None, name: str = "") -> A
         return {key: canonical(part, ids, key) for key, part in node.items()}
     if isinstance(node, list):
         return [canonical(part, ids, name) for part in node]
-    if is_id(name) and is_number(node) and ids and int(node) in ids:
-        return type(node)(ids[int(node)])
+    if is_id(name) and is_number(node):
+        return type(node)((ids or {}).get(int(node), int(node)))
     if isinstance(node, str):
         text = _MOMENT.sub("<moment>", node)
         text = _PERSON.sub("<person>", text)
-        text = _TOKEN.sub("<token>", text)
+        text = _TOKEN.sub("<token>", text.replace(PLACEHOLDER, "<token>"))
         return _NUMBER.sub("<token>", text)
     return node

@@ -23,6 +23,7 @@ class Premises:
     def __init__(self, replay: "Replay"):
         self.replay = replay
         self.taken: list[tuple[str, str]] = []
+        self.born = ""  # when the recording's file was made, as its answers say
 
     def before(self, rest: list[dict[str, Any]]) -> None:
         """Prepare for the pairs after a hole, as far as their first write."""
@@ -58,9 +59,13 @@ class Premises:
                 if all(f.title != name for f in store.files.values()):
                     self.note(first, "file")
                     self.replay.file = store.create(name)
-        title = (body.get("properties") or {}).get("title") or body.get("name")
-        if first["method"] == "GET" and first["status"] == 200 and title:
-            if self.replay.newest() is None or self.document.properties["title"] != title:
+        title = (body.get("properties") or {}).get("title") or body.get("name") or body.get("title")
+        born = body.get("createdTime") or body.get("createdDate") or ""
+        other = self.born and born and born != self.born
+        self.born = born or self.born
+        if first["status"] == 200 and title and "/copy" not in first["path"]:
+            known = self.replay.newest()
+            if known is None or other or known.title != title:
                 self.note(first, "file")
                 self.replay.file = store.create(title)
         if self.replay.newest() is None:
@@ -75,7 +80,13 @@ class Premises:
 
     def tabs(self, run: list[dict[str, Any]]) -> None:
         sized = set()
+        answered: set[int] = set()
         for pair in run:
+            for asked in [value for name, value in pair["query"] if name == "ranges"]:
+                title, _ = a1.split_title(asked)
+                if title and pair["status"] == 200 and self.document.sheet_titled(title) is None:
+                    self.note(pair, "tab")
+                    self.document.sheets.append(Sheet(self.document.fresh_sheet_id(), title))
             for title, shown, asked in self._ranges(pair):
                 sheet = self.document.sheet_titled(title)
                 if sheet is None:
@@ -87,7 +98,8 @@ class Premises:
                     self._size(pair, sheet, shown, asked)
             if _resizes(pair):
                 sized.update(sheet.sheet_id for sheet in self.document.sheets)
-            self._named_things(pair)
+            self._named_things(pair, answered)
+            answered.update(_ids_in(pair["response_body"]))
 
     def _ranges(self, pair: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         """(title, the answered range, the asked range) of each range that names a tab."""
@@ -109,11 +121,12 @@ class Premises:
             self.note(pair, "size")
             sheet.grid.resize(rows, columns)
 
-    def _named_things(self, pair: dict[str, Any]) -> None:
+    def _named_things(self, pair: dict[str, Any], answered: set[int]) -> None:
         for request in (pair["request_body"] or {}).get("requests", ()):
             for kind, content in request.items():
                 for number in _ids_in(content):
-                    self._thing(pair, kind, number)
+                    if number not in answered:
+                        self._thing(pair, kind, number)
 
     def _thing(self, pair: dict[str, Any], kind: str, number: int) -> None:
         known = self.replay.ids.ours
@@ -239,11 +252,12 @@ def _shown(body: dict[str, Any]) -> list[str]:
 def _open(asked: str) -> str:
     """Which ends a range leaves to the grid: its answer tells their size."""
     try:
-        title, rest = a1.split_title(asked)
+        _, rest = a1.split_title(asked)
         place = a1.parse_cells(rest) if rest else None
     except a1.NotARange:
-        return ""
-    if place is None or (title is None and rest and "!" not in asked and place is None):
+        # A bare title, or a named range.
+        return "" if "!" in asked else "rows columns"
+    if place is None:
         return "rows columns"
     return " ".join(
         name for name, end in (("rows", place.r1), ("columns", place.c1)) if end is None

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.emulators.likeness import Ids, canonical
+from tests.emulators.likeness import PLACEHOLDER, Ids, canonical
 from tests.emulators.premises import Premises
 from tests.emulators.sheets.emulator import Emulator
 from tests.emulators.sheets.server import Answer, Request
 from tests.emulators.sheets.store import File
-
-PLACEHOLDER = "SPREADSHEET_ID"
 
 
 @dataclass

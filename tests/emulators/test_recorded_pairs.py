@@ -50,4 +50,13 @@ def test_the_recorded_answer_is_given(pair: dict[str, Any]):
 def test_no_more_is_taken_for_granted_than_the_missing_requests_explain():
     """A mistake of the emulator must not hide behind a premise: their number is known."""
     taken = [t for cassette in {p["cassette"] for p in PAIRS} for t in played(cassette)[1]]
-    assert Counter(what for _, what in taken) == {}
+    assert Counter(what for _, what in taken) == {
+        "file": 94,
+        "size": 19,
+        "tab": 6,
+        "notes": 6,
+        "values": 4,
+        "named range": 2,
+        "tab color": 1,
+        "private": 1,
+    }

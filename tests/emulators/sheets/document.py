@@ -45,6 +45,8 @@ class Spreadsheet:
         self.data_sources: list[dict[str, Any]] = []
         self.revision = 0
         self.has_formulas = False  # may stay true after the last formula went
+        self.calculated = -1  # the revision whose formulas are worked out
+        self.changing = False  # the working copy of a transaction
 
     # Finding
 
@@ -123,7 +125,12 @@ class Spreadsheet:
         follow(self, change)
 
     def recalculate(self) -> None:
-        """Bring the values of formulas up to date; free where there are none."""
+        """Bring the values of formulas up to date; free where there are none, or no news."""
+        if self.has_formulas and (self.calculated != self.revision or self.changing):
+            from tests.emulators.sheets.recalculation import recalculate
+
+            recalculate(self)
+            self.calculated = self.revision
 
     # Transactions
 
@@ -142,6 +149,8 @@ class Spreadsheet:
     def transaction(self) -> Iterator["Spreadsheet"]:
         """Change the copy that this gives; it becomes the document if nothing is raised."""
         work = self.copy()
+        work.changing = True
         yield work
+        work.changing = False
         work.revision = self.revision + 1
         self.__dict__.update(work.__dict__)

@@ -14,6 +14,8 @@ def import_csv(document: Spreadsheet, raw: bytes) -> None:
     with document.transaction() as work:
         sheet = Sheet(work.fresh_sheet_id(), work.properties["title"])
         work.sheets = [sheet]
+        # The import makes a new document in the old one's place, with the usual settings.
+        work.properties["timeZone"] = "America/Los_Angeles"
         grid = sheet.grid
         grid.row_count = max(grid.row_count, len(rows))
         grid.column_count = max([grid.column_count, *map(len, rows)])

@@ -27,14 +27,25 @@ def resolve(document: Spreadsheet, text: str) -> GridRange:
     try:
         return a1.parse_cells(rest).on(sheet.sheet_id)
     except a1.NotARange:
-        raise unparsable(text) from None
+        named = _named(document, rest)
+        if named is None:
+            raise unparsable(text) from None
+        return named
+
+
+def _named(document: Spreadsheet, name: str) -> GridRange | None:
+    folded = name.casefold()
+    for named in document.named_ranges:
+        if named["name"].casefold() == folded:
+            found: GridRange = named["range"]
+            return found
+    return None
 
 
 def _bare(document: Spreadsheet, rest: str, text: str) -> GridRange:
-    for named in document.named_ranges:
-        if named["name"].casefold() == rest.casefold():
-            found: GridRange = named["range"]
-            return found
+    named = _named(document, rest)
+    if named is not None:
+        return named
     try:
         return a1.parse_cells(rest).on(document.sheets[0].sheet_id)
     except a1.NotARange:
