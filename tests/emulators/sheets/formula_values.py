@@ -10,19 +10,16 @@ from tests.emulators.sheets.numberformat import automatic
 class Array:
     """A block of values; `origin` is (sheet_id, r0, c0, r1, c1) if it was read from a tab."""
 
-    __slots__ = ("origin", "rows")
+    __slots__ = ("origin", "rows", "width")
 
     def __init__(self, rows: list[list[Any]], origin: tuple[int, int, int, int, int] | None = None):
         self.rows = rows
         self.origin = origin
+        self.width = max(map(len, rows), default=0)
 
     @property
     def height(self) -> int:
         return len(self.rows)
-
-    @property
-    def width(self) -> int:
-        return max(map(len, self.rows), default=0)
 
     def at(self, row: int, column: int) -> Any:
         if row < len(self.rows) and column < len(self.rows[row]):
