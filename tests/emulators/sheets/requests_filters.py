@@ -174,7 +174,8 @@ def update_filter_view(document: Spreadsheet, body: dict[str, Any], caller: Call
     if whole.keys() & {"criteria", "filterSpecs"}:
         whole |= {"criteria": {}, "filterSpecs": {}}
     after = dict(view)
-    fieldmask.update(after, kept, whole)
+    if whole:  # an empty mask would mean everything
+        fieldmask.update(after, kept, whole)
     if "range" not in after:
         raise ApiError("Must specify a range for the filter view.")
     views = sheet.parts["filterViews"]

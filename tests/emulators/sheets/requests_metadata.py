@@ -133,7 +133,8 @@ def update(document: Spreadsheet, body: dict[str, Any], caller: Caller) -> Reply
     changed = []
     for sheet, entry, _ in matched:
         named = [n for n in ("metadataKey", "metadataValue", "visibility") if not tree or n in tree]
-        fieldmask.update(entry, asked, {name: {} for name in named})
+        if named:  # an empty mask would mean everything
+            fieldmask.update(entry, asked, {name: {} for name in named})
         if not entry.get("metadataKey"):
             raise ApiError("Developer metadata must always have a key specified.")
         if "visibility" not in entry:
