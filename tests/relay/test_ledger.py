@@ -17,7 +17,7 @@ from relay.events import Admitted, FinalEvent, SourceEvent, admitted_job
 from relay.ledger.accounts import Plan
 from relay.ledger.bookings import Entry, _rows
 from relay.ledger.ledger import Ledger
-from relay.ledger.schema import OWED, UNFINISHED, jobs, key_secrets, metadata
+from relay.ledger.schema import OWED, UNFINISHED, jobs, key_secrets, keys, metadata
 from relay.ledger.upgrades import migrations
 from relay.secret_box import SecretBox
 from wire.errors import Malformed
@@ -299,6 +299,39 @@ def test_books_of_an_earlier_version_are_brought_up_with_what_they_hold(database
     assert [job.job_id for job in old.unfinished()] == ids_of(admitted("r_1"))
     old.record([admitted("r_2")])
     old.close()
+
+
+def test_devices_of_an_earlier_version_may_make_sources_now(database_url: str) -> None:
+    ledger = Ledger.open(database_url)
+    with ledger._begin() as connection:
+        config = migrations()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+    ledger.put_plan(SMALL)
+    account = ledger.add_account("ours", plan="small", now=NOW)
+    old = {Scope.AGENT, Scope.JOBS_WRITE, Scope.JOBS_READ}
+    wanted = {
+        ledger.add_key(
+            account, kind=kind, scopes=frozenset(before), name="", box=BOX, now=NOW
+        ).key_id: after
+        for kind, before, after in (
+            (KeyKind.DEVICE, old, old | {Scope.SOURCES_WRITE}),
+            (KeyKind.DEVICE, old | {Scope.SOURCES_WRITE}, old | {Scope.SOURCES_WRITE}),
+            (KeyKind.DEVICE, {Scope.JOBS_READ}, {Scope.JOBS_READ}),
+            (KeyKind.API, {Scope.JOBS_READ}, {Scope.JOBS_READ}),
+        )
+    }
+
+    ledger.migrate()
+
+    for name, after in wanted.items():
+        key = ledger.key(name, box=BOX, now=NOW)
+        assert key
+        assert key.scopes == after
+    with ledger._begin() as connection:
+        scopes = connection.execute(sa.select(keys.c.scopes)).scalars()
+        assert all(len(words.split()) == len(set(words.split())) for words in scopes)
+    ledger.close()
 
 
 @pytest.mark.parametrize(

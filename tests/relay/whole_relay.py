@@ -99,11 +99,13 @@ class Caller:
         )
         return body, headers | {"Content-Type": "application/json"}
 
-    def send(self, target: str, body: bytes, headers: Any) -> tuple[int, Any, Any]:
+    def send(
+        self, target: str, body: bytes, headers: Any, *, method: str = "POST"
+    ) -> tuple[int, Any, Any]:
         """Status, headers and JSON of the answer. Raises OSError or HTTPException without one."""
         connection = http.client.HTTPConnection(self._address, timeout=60)
         try:
-            connection.request("POST", target, body, headers)
+            connection.request(method, target, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.headers, json.loads(answer.read())
         finally:
@@ -113,17 +115,30 @@ class Caller:
         body, headers = self.sign(target, value, idempotency_key=idempotency_key)
         return self.send(target, body, headers)
 
+    def get(self, target: str) -> tuple[int, Any, Any]:
+        headers = sign_request(
+            self._credentials, method="GET", target=target, body=b"", now=datetime.now(UTC)
+        )
+        return self.send(target, b"", headers, method="GET")
+
     def insist(
-        self, target: str, value: Any, *, idempotency_key: str = "", seconds: float = 100
+        self, target: str, value: Any = None, *, idempotency_key: str = "", seconds: float = 100
     ) -> Any:
-        """The answer, however often it has to be asked for: signed anew, under the same key."""
+        """The answer, however often it has to be asked for: signed anew, under the same key.
+
+        Without a *value* to post, it is read.
+        """
         until = time.monotonic() + seconds
         while True:
             try:
-                status, _, answer = self.post(target, value, idempotency_key=idempotency_key)
+                status, _, answer = (
+                    self.get(target)
+                    if value is None
+                    else self.post(target, value, idempotency_key=idempotency_key)
+                )
             except (OSError, http.client.HTTPException):
                 status, answer = 0, None
-            if status in (200, 202):
+            if status in (200, 201, 202):
                 return answer
             assert status in (0, 401, 503), answer
             assert status != 401 or answer["code"] == "stale_timestamp", answer
