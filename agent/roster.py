@@ -70,7 +70,7 @@ class RegistryRoster:
 
     def open(self, entry: RegisteredSource) -> CheckedSource:
         """A file or a sheet."""
-        return self._opening(entry, environ=self._environ)
+        return self._opening(entry, home=self._home, environ=self._environ)
 
     def claim(self, source_id: str) -> AbstractContextManager[bool]:
         """The lock that ``linkrow run`` holds too while it works on a source."""

@@ -19,6 +19,7 @@ from connector.running.run import run as run_file
 from connector.running.screen import Bar, as_json, show
 from connector.running.summary import Exit
 from connector.sign_commands import sign
+from connector.source_commands import source
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,6 +120,7 @@ def demo(quiet: bool, in_json: bool) -> None:
 
 main.add_command(refresh)
 main.add_command(sign)
+main.add_command(source)
 
 
 if __name__ == "__main__":

@@ -99,3 +99,14 @@ def fail(exit_code: Exit, *, code: str, sentence: str, in_json: bool) -> NoRetur
         click.echo(json.dumps(failure))
     click.echo(f"linkrow: {sentence} [{code}]", err=True)
     raise SystemExit(exit_code)
+
+
+def age_text(age: timedelta | None) -> str:
+    """An age as ``age_of`` reads it; blank for none."""
+    if age is None:
+        return ""
+    seconds = int(age.total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

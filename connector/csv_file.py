@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from connector.columns import Columns
 from connector.csv_cells import Maker
 from connector.csv_reader import CsvReader, Format
 from connector.csv_rewrite import Plan, Rewriter
@@ -55,6 +56,15 @@ class CsvFile:
         """Return when the file can be worked on; nothing is changed."""
         with self._reader.opened() as file:
             self._reader.look(file)
+
+    def columns(self) -> Columns:
+        """Which of its columns are ours."""
+        with self._reader.opened() as file:
+            return self._reader.look(file).columns
+
+    def audit(self) -> int:
+        """Remove what a killed process left beside the file. Returns how many pieces."""
+        return self._rewriter.sweep()
 
     def read(self) -> Iterator[list[Row]]:
         """All rows in order, a thousand at a time.

@@ -227,14 +227,23 @@ class Rewriter:
                 raise Locked(self._path)
             self._sleep(0.05)
 
-    def _sweep_leftovers(self) -> None:
+    def sweep(self) -> int:
+        """Remove drafts that killed writers left. Returns how many."""
+        self._usable()
+        with self._locked():
+            return self._sweep_leftovers()
+
+    def _sweep_leftovers(self) -> int:
         """What a killed writer left: we hold the lock, so nobody is writing it."""
+        swept = 0
         ours = re.compile(re.escape(f".{self._path.name}.") + r"\d+\.[0-9a-f]{8}\.tmp")
         for leftover in self._path.parent.glob(f".{glob.escape(self._path.name)}.*.tmp"):
             # Exactly the form we give: a neighbour may be called links.csv.old.
             if ours.fullmatch(leftover.name):
                 with suppress(OSError):
                     leftover.unlink()
+                    swept += 1
+        return swept
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

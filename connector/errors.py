@@ -19,6 +19,7 @@ ConnectorError
     ChangedUnderneath
     AlreadyRunning
     SourceExists
+    NameTaken
     UnknownSource
     AmbiguousSource
     NoSuchPlace
@@ -242,6 +243,16 @@ class SourceExists(ConnectorError):
         )
         self.name = name
         self.source_id = source_id
+
+
+class NameTaken(ConnectorError):
+    """Another source is called that."""
+
+    code = "name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"another source is called {name!r}; choose another --name")
+        self.name = name
 
 
 class UnknownSource(ConnectorError):

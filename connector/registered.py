@@ -84,7 +84,8 @@ class RegisteredSource:
 
     *columns*: how it heads our columns where its headings differ. *credentials*: the file to sign
     in to Google with; None is the usual one of this machine. *max_age*: how old an answer may be
-    before it counts as stale; None is what is usual.
+    before it counts as stale; None is what is usual. *is_protected*: result columns of a sheet that
+    are made get a warning for whoever edits them.
     """
 
     source_id: str
@@ -95,6 +96,7 @@ class RegisteredSource:
     mode: Mode = Mode.IN_PLACE
     credentials: Path | None = None
     max_age: timedelta | None = None
+    is_protected: bool = False
     is_paused: bool = False
 
     @property
@@ -109,7 +111,8 @@ class RegisteredSource:
     @property
     def _work(self) -> tuple[object, ...]:
         place = self.place.key
-        return place, dict(self.columns), self.mode, self.credentials, self.max_age
+        how = self.mode, self.credentials, self.max_age, self.is_protected
+        return place, dict(self.columns), how
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in settings.json; what is usual is left out."""
@@ -126,6 +129,8 @@ class RegisteredSource:
             told["credentials"] = str(self.credentials)
         if self.max_age is not None:
             told["max_age_seconds"] = int(self.max_age.total_seconds())
+        if self.is_protected:
+            told["protected"] = True
         return told | {"paused": self.is_paused, "added_at": times.to_text(self.added_at)}
 
     @classmethod
@@ -156,6 +161,7 @@ class RegisteredSource:
             mode=entry.one_of(Mode, "mode", usual=Mode.IN_PLACE),
             credentials=Path(credentials) if credentials else None,
             max_age=None if age < 0 else timedelta(seconds=age),
+            is_protected=entry.flag("protected"),
             is_paused=entry.flag("paused"),
         )
 

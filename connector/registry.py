@@ -14,13 +14,13 @@ from typing import Any, Final
 from connector.errors import (
     AmbiguousSource,
     ConnectorError,
-    NoSuchPlace,
     SourceExists,
     UnknownSource,
 )
 from connector.locks import try_lock
-from connector.naming import NamedSheet, sheet_in
 from connector.registered import FilePlace, Place, RegisteredSource, SheetPlace
+from connector.sheet_address import SheetAddress, parse_address
+from connector.sheet_errors import BadSheetAddress
 from wire import ids
 from wire.errors import Malformed
 
@@ -222,15 +222,15 @@ def _find(sources: tuple[RegisteredSource, ...], named: str) -> RegisteredSource
     raise UnknownSource(named, [each.name for each in sources])
 
 
-def _sheet_in(text: str) -> NamedSheet | None:
+def _sheet_in(text: str) -> SheetAddress | None:
     try:
-        found = sheet_in(text)
-    except NoSuchPlace:
+        found = parse_address(text)
+    except BadSheetAddress:
         return None
-    return found if isinstance(found, NamedSheet) else None
+    return found if found.key else None
 
 
-def _is_tab_of(place: Place, sheet: NamedSheet | None) -> bool:
+def _is_tab_of(place: Place, sheet: SheetAddress | None) -> bool:
     if sheet is None or not isinstance(place, SheetPlace):
         return False
     return place.spreadsheet == sheet.key and sheet.gid in (None, place.gid)

@@ -111,7 +111,7 @@ class LockedFile(CsvFile):
         raise Locked(self.path)
 
 
-def locked(entry: RegisteredSource, *, environ: object) -> LockedFile:
+def locked(entry: RegisteredSource, **_: object) -> LockedFile:
     assert isinstance(entry.place, FilePlace)
     return LockedFile(entry.place.path, source_id=entry.source_id)
 
@@ -349,9 +349,7 @@ def test_what_a_removed_source_owes_is_kept_told_and_written_once_it_is_back(tab
     caplog.set_level(logging.WARNING)
     first = table("first").add()
     first.submit()
-    machine = start(
-        opening=lambda entry, environ: LockedFile(first.path, source_id=entry.source_id)
-    )
+    machine = start(opening=locked)
     eventually(lambda: machine.agent._writing.of(first.source_id) == 2)
 
     first.registry.remove(first.source_id)
@@ -387,7 +385,7 @@ def test_once_looks_at_every_source_before_it_ends(table, start):
     slow.submit()
     quick.submit()
 
-    def opening(entry: RegisteredSource, environ: object) -> CsvFile:
+    def opening(entry: RegisteredSource, **_: object) -> CsvFile:
         if entry.name == "slow":
             assert may_open.wait(60)
         return CsvFile(entry.place.path, source_id=entry.source_id)

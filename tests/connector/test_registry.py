@@ -153,7 +153,9 @@ def sheet_source(gid: int = 0, **more: object) -> RegisteredSource:
         ),
         file_source(Path(os.fsdecode(b"/x/caf\xe9 \xe2\x98\x83.csv"))),
         sheet_source(7),
-        sheet_source(mode=Mode.RESULTS_TAB, credentials=Path("/keys/robot.json")),
+        sheet_source(
+            mode=Mode.RESULTS_TAB, is_protected=True, credentials=Path("/keys/robot.json")
+        ),
     ],
     ids=["a file", "a file with everything", "an undecodable name", "a sheet", "a results tab"],
 )
@@ -373,7 +375,7 @@ def test_processes_that_register_at_once_lose_nothing(tmp_path):
     code = (
         "import sys; from pathlib import Path; from datetime import UTC, datetime\n"
         "from connector.registry import Registry\n"
-        "from connector.registered import FilePlace, RegisteredSource\n"
+        "from connector.registered import FilePlace, Mode, RegisteredSource\n"
         "for n in range(10):\n"
         "    registry = Registry(Path(sys.argv[1]))\n"
         "    place = FilePlace(path=Path(f'/x/{sys.argv[2]}.{n}'))\n"
