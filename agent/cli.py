@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -25,25 +26,23 @@ from agent.duty import Duty
 from agent.errors import AgentError, BadSetting, SpoolBusy, SpoolError
 from agent.events import Events
 from agent.resolver import Resolved, Resolver, resolve
-from agent.roster import RegistryRoster, Roster
+from agent.roster import RegistryRoster
 from agent.settings import Settings
 from agent.spool import Spool
 from agent.writeback import Pace
-from connector.csv_file import CsvFile
 from connector.errors import ConnectorError
 from connector.patience import Patience
+from connector.registered import RegisteredSource, name_of
 from connector.registry import Registry
 from connector.relay_client import RelayClient
 from connector.relay_errors import RelayError
-from connector.rewriting import rewrite_seconds
-from connector.source import Source
+from connector.rewriting import seconds_to_write
 from wire.errors import Malformed
 from wire.expected_domain import parse as parse_expectation
 from wire.models import Outcome
 
 _IN_FLIGHT = 256
 _DRAIN_SECONDS = 20.0
-_POLL_SECONDS = 25
 _ROSTER_POLL_SECONDS = 5  # a source that was just added is announced with the next lease call
 _CALL = Patience(attempts=2, seconds=5.0)
 
@@ -85,10 +84,25 @@ def _working(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--file",
                 type=click.Path(path_type=Path),
-                help="Serve this CSV and nothing else.",
+                help="Serve this CSV and nothing else; without it, what is registered here.",
             ),
             click.option(
-                "--source-id", metavar="ID", help="What the relay calls FILE; else remembered."
+                "--sheet", metavar="URL", help="Serve this tab of a Google Sheet and nothing else."
+            ),
+            click.option("--name", default="", help="What people call the sheet."),
+            click.option(
+                "--source-id", metavar="ID", help="What the relay calls it; else remembered."
+            ),
+            click.option(
+                "--results-tab", is_flag=True, help="Write results into a tab of their own."
+            ),
+            click.option(
+                "--credentials",
+                type=click.Path(path_type=Path),
+                help="Google credentials for SHEET; else this machine's usual ones.",
+            ),
+            click.option(
+                "--protect", is_flag=True, help="Warn whoever edits result columns made in SHEET."
             ),
             click.option(
                 "--column",
@@ -222,20 +236,11 @@ def _work(options: dict[str, Any], *, until_empty: bool) -> None:
         found = device_key.find(os.environ, settings.home, relay=settings.relay)
         relay = RelayClient(settings.relay, found, patience=_CALL)
         stack.callback(relay.close)
-        sources = _sources(settings)
-        name = next(iter(sources), f"device-{found.key_id}")
+        entry = _entry(settings)
+        name = entry.source_id if entry else f"device-{found.key_id}"
         spool = stack.enter_context(Spool(settings.spool_path(name)))
         agent = Agent(
-            Duty(
-                sources=sources,
-                sourceless=settings.file is None,
-                roster=None if settings.file else _roster(settings),
-                refreshes=settings.file is None,
-                poll_seconds=_POLL_SECONDS if settings.file else _ROSTER_POLL_SECONDS,
-                in_flight=_IN_FLIGHT,
-                drain_seconds=_DRAIN_SECONDS
-                + (rewrite_seconds(settings.file) if settings.file else 0.0),
-            ),
+            _duty(settings, entry),
             relay=relay,
             spool=spool,
             walker=lambda: Resolver(
@@ -250,16 +255,40 @@ def _work(options: dict[str, Any], *, until_empty: bool) -> None:
     raise SystemExit(Exit.UNFINISHED if left else Exit.OK)
 
 
-def _sources(settings: Settings) -> dict[str, Source]:
-    if settings.file is None:
-        return {}
-    source_id = settings.source_id or Registry(settings.home).source_id_for(settings.file)
-    path = Path(os.path.realpath(settings.file))
-    return {source_id: CsvFile(path, source_id=source_id, columns=settings.columns)}
+def _entry(settings: Settings) -> RegisteredSource | None:
+    """The one source that was named, as if it were registered; None serves what is."""
+    if settings.place is None:
+        return None
+    place = settings.place
+    return RegisteredSource(
+        source_id=settings.source_id or Registry(settings.home).source_id_of(place),
+        name=settings.name or name_of(place),
+        place=place,
+        added_at=datetime.now(UTC),
+        columns=settings.columns,
+        mode=settings.mode,
+        credentials=settings.credentials,
+        is_protected=settings.protect,
+    )
 
 
-def _roster(settings: Settings) -> Roster:
-    return RegistryRoster(settings.home, environ=os.environ, file_pace=Pace())
+def _duty(settings: Settings, entry: RegisteredSource | None) -> Duty:
+    roster = RegistryRoster(settings.home, environ=os.environ, file_pace=Pace())
+    if entry is None:
+        return Duty(
+            roster=roster,
+            refreshes=True,
+            poll_seconds=_ROSTER_POLL_SECONDS,
+            in_flight=_IN_FLIGHT,
+            drain_seconds=_DRAIN_SECONDS,
+        )
+    return Duty(
+        sources={entry.source_id: roster.open(entry)},
+        sourceless=False,
+        pace=roster.pace(entry),
+        in_flight=_IN_FLIGHT,
+        drain_seconds=_DRAIN_SECONDS + seconds_to_write(entry.place),
+    )
 
 
 @contextmanager

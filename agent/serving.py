@@ -20,8 +20,8 @@ from agent.roster import Roster
 from agent.writing import Writing
 from connector.errors import AlreadyRunning, ConnectorError
 from connector.patience import Patience
-from connector.registered import FilePlace, RegisteredSource
-from connector.rewriting import rewrite_seconds
+from connector.registered import RegisteredSource
+from connector.rewriting import seconds_to_write
 from connector.source import CheckedSource, Source
 from wire.vocab import SourceKind
 
@@ -35,7 +35,6 @@ _RETRY: Final = {
     SourceKind.SHEET: Patience(first_pause=5.0, longest_pause=300.0),  # a look costs calls
 }
 _BUSY_SECONDS: Final = 2.0
-_SHEET_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -125,7 +124,9 @@ class Serving:
 
     def drain_seconds(self) -> float:
         """How long the last rewrites may take, beyond what any agent needs to end."""
-        return max((_seconds(each.entry) for each in list(self._ones.values())), default=0.0)
+        return max(
+            (seconds_to_write(each.entry.place) for each in list(self._ones.values())), default=0.0
+        )
 
     # The course of a run.
 
@@ -341,9 +342,3 @@ class Serving:
             state=state,
             **more,
         )
-
-
-def _seconds(entry: RegisteredSource) -> float:
-    if isinstance(entry.place, FilePlace):
-        return rewrite_seconds(entry.place.path)
-    return _SHEET_SECONDS

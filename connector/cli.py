@@ -13,6 +13,7 @@ from connector import demo as demo_module
 from connector.command_line import age_of, columns_of, errors_as_lines, networks_of, stopping
 from connector.home import home_of
 from connector.refresh_commands import refresh
+from connector.registered import Mode
 from connector.running.course import Screen
 from connector.running.options import Options
 from connector.running.run import run as run_file
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("what", metavar="FILE|SHEET_URL|KEY|TITLE")
 @click.option("--relay", metavar="URL", help="A relay that is up; otherwise your own is started.")
 @click.option(
     "--column",
@@ -55,34 +56,51 @@ def main() -> None:
     callback=networks_of,
     help="Private network that links may lead to, as in 10.0.0.0/8. May be repeated.",
 )
+@click.option("--tab", metavar="TAB", default="", help="A sheet's tab: its title or gid.")
+@click.option(
+    "--results-tab",
+    is_flag=True,
+    help="Write results into a tab of their own: for a tab that is sorted all day.",
+)
+@click.option(
+    "--credentials",
+    type=click.Path(path_type=Path),
+    help="Google credentials, a service account's key; else this machine's usual ones.",
+)
 @click.option("--cafile", type=click.Path(path_type=Path), help="CA certificates to trust (PEM).")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "in_json", is_flag=True, help="Print the summary as one JSON object.")
 def run(
-    file: Path,
+    what: str,
     relay: str | None,
     columns: dict[str, str],
     only_stale: timedelta | None,
     allow_private: tuple[str, ...],
+    tab: str,
+    results_tab: bool,
+    credentials: Path | None,
     cafile: Path | None,
     quiet: bool,
     in_json: bool,
 ) -> None:
-    """Check every link in FILE (a CSV) and write the answers into its rows.
+    """Check every link of a CSV file or a Google Sheet and write the answers into its rows.
 
     \b
     Exit codes:
       0  every row has its ending, in its row where one is written
-      2  the file or an option cannot be used; nothing was submitted
+      2  the file, the sheet or an option cannot be used; nothing was submitted
       3  a row could not be written, expired, was canceled or is unfinished
       4  the relay is not there, or refused
     """  # noqa: D301 - click wants the letter itself
     console = Console()
     options = Options(
-        file=file,
+        what=what,
         home=home_of(os.environ),
         relay=relay,
         columns=columns,
+        tab=tab,
+        mode=Mode.RESULTS_TAB if results_tab else None,
+        credentials=Path(os.path.realpath(credentials)) if credentials else None,
         only_stale=only_stale,
         allow_private=allow_private,
         cafile=str(cafile) if cafile else None,

@@ -86,7 +86,7 @@ def demo(home: Path, *, environ: Mapping[str, str], screen: Screen, stop: thread
         }
         with DemoSite() as site:
             _fill(file, site)
-            options = Options(file=file, home=home, allow_private=("127.0.0.0/8",))
+            options = Options(what=str(file), home=home, allow_private=("127.0.0.0/8",))
             summary = run(options, environ=without_keys | _ENVIRON, screen=screen, stop=stop)
         return Shown(file=file, rows=_rows(file), summary=summary)
 

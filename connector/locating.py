@@ -38,7 +38,7 @@ def locate(
 def usable_file(path: Path, *, tab: str = "") -> FilePlace:
     """The file's real path; a kind that is no table of rows is refused with what to do."""
     if path.suffix.lower() in _BOOKS:
-        raise UnsupportedFile(path, "export the sheet as CSV and name that file")
+        raise UnsupportedFile(path, "export the sheet as CSV and use that file")
     if tab:
         raise NoSuchPlace(str(path), "is a file and has no tabs; --tab is for Google Sheets")
     return FilePlace.of(path)

@@ -78,6 +78,13 @@ class SheetPlace:
 Place = FilePlace | SheetPlace
 
 
+def name_of(place: Place) -> str:
+    """What people call it, unless they say otherwise."""
+    if isinstance(place, FilePlace):
+        return place.path.name
+    return f"{place.title} / {place.tab}" if place.title else place.spreadsheet
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredSource:
     """A source that agents of this machine serve unless it *is_paused*.

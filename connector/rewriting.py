@@ -1,9 +1,12 @@
-"""How long the last rewrite of a file may take before somebody stops waiting for it."""
+"""How long the last rewrite of a source may take before somebody stops waiting for it."""
 
 from pathlib import Path
 from typing import Final
 
+from connector.registered import FilePlace, Place
+
 _BYTES_A_SECOND: Final = 2_000_000  # a slow machine under load; a quiet one does twenty times that
+_SHEET_SECONDS: Final = 90.0  # a minute for its quota to come back, and the calls
 
 
 def rewrite_seconds(file: Path) -> float:
@@ -13,3 +16,8 @@ def rewrite_seconds(file: Path) -> float:
     except OSError:
         return 0.0
     return size / _BYTES_A_SECOND
+
+
+def seconds_to_write(place: Place) -> float:
+    """Seconds to allow for what is still to be written at the end."""
+    return rewrite_seconds(place.path) if isinstance(place, FilePlace) else _SHEET_SECONDS

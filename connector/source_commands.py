@@ -19,7 +19,7 @@ from connector.inspecting import inspect
 from connector.locating import locate
 from connector.locks import try_lock
 from connector.opening import run_lock
-from connector.registered import FilePlace, Mode, Place, RegisteredSource, SheetPlace
+from connector.registered import Mode, RegisteredSource, SheetPlace, name_of
 from connector.registry import Registry
 from connector.repairing import repair
 from connector.running.summary import Exit
@@ -287,7 +287,7 @@ class _Asked:
             raise click.UsageError("--results-tab and --credentials are for Google Sheets")
         return RegisteredSource(
             source_id=_UNSAVED,
-            name=_name_of(place),
+            name=name_of(place),
             place=place,
             added_at=datetime.now(UTC),
             columns=self.columns or {},
@@ -349,12 +349,6 @@ def _is_in_use(entry: RegisteredSource) -> bool:
 
 def _told(entry: RegisteredSource, in_use: Iterable[str]) -> dict[str, Any]:
     return as_json(entry) | {"in_use": entry.source_id in in_use}
-
-
-def _name_of(place: Place) -> str:
-    if isinstance(place, FilePlace):
-        return place.path.name
-    return f"{place.title} / {place.tab}"
 
 
 def _next(console: Console, *commands: tuple[str, str]) -> None:

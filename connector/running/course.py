@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
-from connector.csv_file import CsvFile
 from connector.intake import Tally, Terms
+from connector.registered import FilePlace, Place
 from connector.relay_errors import RelayError
 from connector.running.estimate import Estimate, Recent, estimate
 from connector.running.footprint import Footprint, Peak, own_peak
@@ -15,6 +15,7 @@ from connector.running.own_agent import NotWritten, OwnAgent
 from connector.running.relay_link import RelayLink
 from connector.running.submitter import SubmitterThread
 from connector.running.summary import Summary, percentile
+from connector.source import Source
 from wire.models import RefreshProgress
 from wire.vocab import Writeback
 
@@ -45,7 +46,8 @@ class Course:
 
     def __init__(
         self,
-        source: CsvFile,
+        source: Source,
+        place: Place,
         terms: Terms,
         tally: Tally,
         link: RelayLink,
@@ -55,6 +57,7 @@ class Course:
         clock: Callable[[], float],
     ) -> None:
         self._source = source
+        self._place = place
         self._terms = terms
         self._tally = tally
         self._link = link
@@ -209,8 +212,11 @@ class Course:
         if progress:
             by_conclusion.update(progress.by_conclusion)
         assert self._terms.refresh_id
+        place = self._place
         return Summary(
-            file=self._source.path,
+            file=place.path if isinstance(place, FilePlace) else None,
+            sheet="" if isinstance(place, FilePlace) else str(place),
+            name=self._source.name,
             source_id=self._terms.source_id,
             refresh_id=self._terms.refresh_id,
             relay=self._link.url,

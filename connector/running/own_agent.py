@@ -1,4 +1,4 @@
-"""The agent that ``linkrow run`` brings along: one process for one file, ended with the run."""
+"""The agent that ``linkrow run`` brings along: one process for one source, ended with the run."""
 
 import json
 import subprocess
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from connector.rewriting import rewrite_seconds
+from connector.registered import FilePlace, Mode, RegisteredSource, SheetPlace
+from connector.rewriting import seconds_to_write
 from wire.signing import Credentials
 
 STOP_SECONDS = 30.0
@@ -19,14 +20,12 @@ _REMEMBERED = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """What the agent is for: a file, which source it is, and what it may reach.
+    """What the agent is for: a source, and what it may reach.
 
     *until_empty*: it ends by itself when nothing is left in the queue.
     """
 
-    file: Path
-    source_id: str
-    columns: Mapping[str, str]
+    entry: RegisteredSource
     allow_private: Sequence[str] = ()
     cafile: str | None = None
     until_empty: bool = False
@@ -39,6 +38,21 @@ class NotWritten:
     row_id: str
     writeback: str
     detail: str
+
+
+def _named(entry: RegisteredSource) -> list[str]:
+    """The options that name one source to the agent, and how it is to be worked on."""
+    match entry.place:
+        case FilePlace(path=path):
+            words = ["--file", str(path)]
+        case SheetPlace() as sheet:
+            words = ["--sheet", str(sheet), "--name", entry.name]
+            words += ["--results-tab"] if entry.mode is Mode.RESULTS_TAB else []
+            words += ["--credentials", str(entry.credentials)] if entry.credentials else []
+            words += ["--protect"] if entry.is_protected else []
+    for ours, theirs in entry.columns.items():
+        words += ["--column", f"{ours}={theirs}"]
+    return [*words, "--source-id", entry.source_id]
 
 
 class OwnAgent:
@@ -56,9 +70,7 @@ class OwnAgent:
         course = "once" if errand.until_empty else "run"
         command = [sys.executable, "-m", "agent.cli", course, "--quiet", "--events"]
         command += ["--until-stdin-closes", "--relay", relay]
-        command += ["--file", str(errand.file), "--source-id", errand.source_id]
-        for ours, theirs in errand.columns.items():
-            command += ["--column", f"{ours}={theirs}"]
+        command += _named(errand.entry)
         for network in errand.allow_private:
             command += ["--allow-private", network]
         if errand.cafile:
@@ -78,7 +90,7 @@ class OwnAgent:
             start_new_session=sys.platform != "win32",
         )
         self.relay = relay
-        self._stop_seconds = STOP_SECONDS + rewrite_seconds(errand.file)
+        self._stop_seconds = STOP_SECONDS + seconds_to_write(errand.entry.place)
         self.walk_ms: Counter[int] = Counter()
         self.not_written: deque[NotWritten] = deque(maxlen=_REMEMBERED)
         self._stderr: deque[str] = deque(maxlen=20)

@@ -1,19 +1,20 @@
-"""The main job: a file's rows become signed jobs, our own agent works them, rows come back."""
+"""The main job: a source's rows become signed jobs, our own agent works them, rows come back."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from connector import intake
-from connector.csv_file import CsvFile
-from connector.errors import AlreadyRunning, UnsupportedFile
+from connector.errors import AlreadyRunning
 from connector.intake import Terms
+from connector.locating import locate
 from connector.locks import try_lock
+from connector.opening import open_source, run_lock
+from connector.registered import Mode, RegisteredSource, name_of
 from connector.registry import Registry
 from connector.running import leftovers
 from connector.running.course import Course, Screen
@@ -33,20 +34,19 @@ def run(
     stop: threading.Event,
     clock: Callable[[], float] = time.monotonic,
 ) -> Summary:
-    """Check every row of a file and write the answers into it.
+    """Check every row of a file or a sheet and write the answers into it.
 
     *stop* ends the run early: what is finished is written, the rest stays for the next run.
-    Raises ConnectorError for a file that cannot be used and RelayError when the relay is not
+    Raises ConnectorError for what cannot be used and RelayError when the relay is not
     there or refuses; nothing was submitted then.
     """
     began = clock()
     with ExitStack() as stack:
-        path = _usable(options.file)
-        source_id = Registry(options.home).source_id_for(path)
-        lock = options.home / "runs" / f"{source_id}.lock"
-        if not stack.enter_context(try_lock(lock)):
-            raise AlreadyRunning(path)
-        source = CsvFile(path, source_id=source_id, columns=options.columns)
+        entry, is_registered = _entry(options, environ=environ)
+        source_id = entry.source_id
+        if not stack.enter_context(try_lock(run_lock(options.home, source_id))):
+            raise AlreadyRunning(entry.place, is_registered=is_registered)
+        source = open_source(entry, home=options.home, environ=environ)
         source.check()
 
         screen.stage("starting the relay" if options.relay is None else "asking the relay")
@@ -59,7 +59,7 @@ def run(
             # A run that checks every row takes over what still waits in the queue.
             with_queue = options.only_stale is not None
             leftovers.finish(
-                partial(_agent, options, source, link, environ, until_empty=with_queue),
+                partial(_agent, options, entry, link, environ, until_empty=with_queue),
                 with_queue=with_queue,
                 stop=stop,
                 clock=clock,
@@ -75,27 +75,53 @@ def run(
             refresh_id=ids.new_refresh_id(now),
         )
         tally = intake.prepare(source, terms)
-        hire = partial(_agent, options, source, link, environ)
-        course = Course(source, terms, tally, link, hire, screen, stop, clock)
+        hire = partial(_agent, options, entry, link, environ)
+        course = Course(source, entry.place, terms, tally, link, hire, screen, stop, clock)
         course.follow()
         if course.is_settled:
             note.drop()
         return course.summary(seconds=clock() - began)
 
 
+def _entry(options: Options, *, environ: Mapping[str, str]) -> tuple[RegisteredSource, bool]:
+    """The source as it is to be worked on, and whether agents are to serve it too."""
+    place = locate(options.what, tab=options.tab, credentials=options.credentials, environ=environ)
+    registry = Registry(options.home)
+    known = next((each for each in registry.registered() if each.place.key == place.key), None)
+    if known is None:
+        return (
+            RegisteredSource(
+                source_id=registry.source_id_of(place),
+                name=name_of(place),
+                place=place,
+                added_at=datetime.now(UTC),
+                columns=options.columns,
+                mode=options.mode or Mode.IN_PLACE,
+                credentials=options.credentials,
+            ),
+            False,
+        )
+    said = replace(
+        known,
+        place=place,
+        columns={**known.columns, **options.columns},
+        mode=options.mode or known.mode,
+        credentials=options.credentials or known.credentials,
+    )
+    return said, not known.is_paused
+
+
 def _agent(
     options: Options,
-    source: CsvFile,
+    entry: RegisteredSource,
     link: RelayLink,
     environ: Mapping[str, str],
     *,
     until_empty: bool = False,
 ) -> OwnAgent:
-    """An agent for this file, at work."""
+    """An agent for this source, at work."""
     errand = Errand(
-        file=source.path,
-        source_id=source.source_id,
-        columns=options.columns,
+        entry=entry,
         allow_private=options.allow_private,
         cafile=options.cafile,
         until_empty=until_empty,
@@ -107,11 +133,3 @@ def _agent(
         home=options.home,
         environ=environ,
     )
-
-
-def _usable(file: Path) -> Path:
-    """The file's real path; a kind that is no table of rows is refused with what to do."""
-    kind = file.suffix.lower()
-    if kind in {".xlsx", ".xlsm", ".xls", ".ods"}:
-        raise UnsupportedFile(file, "export the sheet as CSV and run that file")
-    return Path(os.path.realpath(file))

@@ -58,7 +58,7 @@ UNWRITTEN: Final[Mapping[Writeback, str]] = {
     Writeback.CONFLICT: "the row holds another link now; run again to check that one",
     Writeback.MISSING: "the row is gone",
     Writeback.DUPLICATE: "several rows share the id; give each its own",
-    Writeback.FAILED: "the file could not be written",
+    Writeback.FAILED: "it could not be written",
     Writeback.PENDING: "not written yet; run again",
 }
 
@@ -139,9 +139,11 @@ def show(summary: Summary, console: Console) -> None:
             table.add_row(styled(conclusion), f"{count:,}", WORDS[conclusion])
     console.print(table)
     console.print()
+    place = "sheet" if summary.sheet else "file"
     for state, words in UNWRITTEN.items():
         if count := summary.by_writeback.get(state):
-            console.print(f"[red]{counted(count, 'result')} not in the file[/]: {state}: {words}")
+            unwritten = f"{counted(count, 'result')} not in the {place}"
+            console.print(f"[red]{unwritten}[/]: {state}: {words}")
     for row in summary.not_written[:10]:
         console.print(Text(f"  {row.row_id}: {row.detail or row.writeback}", style="dim"))
     if summary.finished < summary.submitted:
@@ -155,7 +157,10 @@ def show(summary: Summary, console: Console) -> None:
             f"half of the links took {_took(summary.p50_ms)}, "
             f"95 % {_took(summary.p95_ms or 0)}; {summary.seconds:.1f} s in all"
         )
-    console.print(Text.assemble("results are in ", (str(summary.file), "bold")))
+    where = summary.name if summary.sheet else str(summary.file)
+    console.print(Text.assemble("results are in ", (where, "bold")))
+    if summary.sheet:
+        console.print(Text(summary.sheet), soft_wrap=True)
 
 
 def counted(number: int, thing: str) -> str:
@@ -170,7 +175,9 @@ def _took(milliseconds: int) -> str:
 def as_json(summary: Summary) -> dict[str, object]:
     """The summary for machines."""
     return {
-        "file": str(summary.file),
+        "file": str(summary.file) if summary.file else None,
+        "sheet": summary.sheet or None,
+        "name": summary.name,
         "source_id": summary.source_id,
         "refresh_id": summary.refresh_id,
         "relay": summary.relay,

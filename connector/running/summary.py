@@ -28,9 +28,12 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How a run went. *p50_ms* and *p95_ms* are of one link's walk; *memory* is each process'."""
+    """How a run went. *p50_ms* and *p95_ms* are of one link's walk; *memory* is each process'.
 
-    file: Path
+    Either *file* is set or *sheet*, which is its address; *name* is what people call it.
+    """
+
+    file: Path | None
     source_id: str
     refresh_id: str
     relay: str
@@ -43,6 +46,8 @@ class Summary:
     p50_ms: int | None
     p95_ms: int | None
     seconds: float
+    sheet: str = ""
+    name: str = ""
     checking_seconds: float = 0.0
     memory: tuple[Peak, ...] = ()
     trouble: str = ""
