@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from connector.sheet_errors import SheetLocked, SheetMoving
 from connector.sheet_links import shows_a_label
 from connector.sheet_plan import MOST_ROWS
 from connector.sheet_rows import row_of
+from connector.sheet_survey import Survey, cost_of, obstacles_of
 from connector.sheet_tab import SheetTab, check_merges
 from connector.sheet_table import Table
 from connector.sheet_writing import SheetWriter
@@ -92,14 +94,49 @@ class SheetKeeper:
         with self._lock:
             self._looked(self._writer())
 
+    def survey(self) -> Survey:
+        """What is found in the tab, and what a run will cost; nothing is changed."""
+        with self._lock:
+            writer = self._writer()
+            about = writer.tab.about()
+            table = writer.table()
+            check_merges(about, table)
+            found = self._look(writer, table)
+            wrong = audit(found.table)[0]
+            missing = tuple(found.table.missing)
+            return Survey(
+                spreadsheet=about.spreadsheet,
+                tab=about.title,
+                header_row=found.table.header_at + 1,
+                columns=found.table.columns,
+                missing=missing,
+                rows=found.rows,
+                labels=found.labels,
+                formula_ids=found.formula_ids,
+                formula_links=found.formula_links,
+                misplaced=wrong.moved + wrong.cleared,
+                obstacles=obstacles_of(
+                    about,
+                    found.table,
+                    formula_ids=found.formula_ids,
+                    formula_links=found.formula_links,
+                    address=writer.tab.calls.address,
+                ),
+                cost=cost_of(
+                    found.rows,
+                    labels=found.labels,
+                    missing=bool(missing),
+                    results_tab=self.mode is Mode.RESULTS_TAB,
+                ),
+            )
+
     def read(self) -> Iterator[list[Row]]:
         """All rows in order, a thousand at a time; they are of one moment.
 
         What another process left in the wrong rows is put right first.
         """
         with self._writing() as writer:
-            table = self._clean(writer)[1]
-            rows, _ = self._rows(writer, table)
+            rows = self._look(writer, self._clean(writer)[1]).rows
         for start in range(0, len(rows), _BATCH):
             yield rows[start : start + _BATCH]
 
@@ -116,8 +153,8 @@ class SheetKeeper:
         """Survey, then decide every row; ids are put down first, then what rows are told."""
         with self._writing() as writer:
             self._looked(writer)
-            table = self._clean(writer, ready=True)[1]
-            rows, places = self._rows(writer, table)
+            found = self._look(writer, self._clean(writer, ready=True)[1])
+            table, rows, places = found.table, found.rows, found.places
             revision = begin()
             for row in rows:
                 revision.survey(row)
@@ -214,7 +251,7 @@ class SheetKeeper:
             writer.place(now, cells)
         return done
 
-    def _rows(self, writer: SheetWriter, table: Table) -> tuple[list[Row], list[int]]:
+    def _look(self, writer: SheetWriter, table: Table) -> "_Look":
         """The rows and their places, links read where cells show labels; of one moment."""
         for _ in range(_GOES):
             places = list(table.body())
@@ -224,8 +261,15 @@ class SheetKeeper:
             if formulas is not None and links is not None:
                 made = frozenset(formulas[0])
                 rows = [row_of(table, place, links=links, formula_ids=made) for place in places]
-                return rows, places
-            table = writer.settled() if not table.missing else writer.table()
+                return _Look(
+                    table=table,
+                    rows=rows,
+                    places=places,
+                    labels=len(labels),
+                    formula_ids=len(formulas[0]),
+                    formula_links=len(formulas[1]),
+                )
+            table = writer.glance()
         raise SheetMoving(self._name)
 
     def _clean(self, writer: SheetWriter, *, ready: bool = False) -> tuple[Audit, Table]:
@@ -269,6 +313,18 @@ class SheetKeeper:
                 if self._clock() > until:
                     raise SheetLocked(self._name)
                 self._sleep(_POLL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """All rows as they stood in one moment, and where."""
+
+    table: Table
+    rows: list[Row]
+    places: list[int]
+    labels: int
+    formula_ids: int
+    formula_links: int
 
 
 def _text(cell: object) -> str:

@@ -181,7 +181,7 @@ class SheetWriter:
 
     def _go(self, changes: Sequence[Change], blocked: Mapping[str, str]) -> list[Written] | None:
         """One look and one write; None where the answer shows that rows had moved."""
-        table = self.ready()
+        table = self.table()
         fix = self._fix(table)
         believed = table.patched(fix)
         open_ = [change for change in changes if change.row_id not in blocked]
@@ -200,6 +200,9 @@ class SheetWriter:
             else next(answers)
             for change in changes
         ]
+        if at and table.missing:
+            self.tab.make_columns(table, protect=self._protect, mapping=self._mapping)
+            raise _Again
         edits = self._edits(believed, at)
         for row, cells in fix.items():
             edits[row] = {**cells, **edits.get(row, {})}

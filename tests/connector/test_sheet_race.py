@@ -7,17 +7,15 @@ the write of a flush, and (in one test) from a thread that knows no moments.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connector.sheet_errors import SheetMoving
 from connector.sheet_google import GoogleCalls
-from connector.sheet_quota import Kind, Quota
 from connector.sheets import SheetSource
 from connector.source import Change, Written
 from tests.emulators.sheets.emulator import Emulator
@@ -163,40 +161,7 @@ class Meddler:
         monkeypatch.setattr(GoogleCalls, "write_values", sent)
 
 
-Open = Callable[[File], SheetSource]
-
-
-@pytest.fixture
-def open_sheet(sheets_api: Emulator, tmp_path: Path) -> Iterator[Open]:
-    """A source over the emulator that never waits for quota or between tries."""
-    opened: list[SheetSource] = []
-    key = sheets_api.credentials(tmp_path)
-
-    def open_(file: File) -> SheetSource:
-        source = SheetSource(
-            file.file_id,
-            0,
-            source_id="src_a",
-            home=tmp_path,
-            environ={"LINKROW_SHEETS_API": sheets_api.url},
-            credentials=key,
-            sleep=lambda seconds: None,
-            quota=Unlimited(),
-        )
-        opened.append(source)
-        return source
-
-    yield open_
-    for source in opened:
-        source.close()
-    assert not sheets_api.broken
-
-
-class Unlimited(Quota):
-    """A quota that is never used up: what is tested here is rows, not patience."""
-
-    def take(self, kind: Kind) -> None:
-        return
+Open = Callable[..., SheetSource]
 
 
 def persistently(write: Callable[[], list[Written]]) -> list[Written]:

@@ -14,13 +14,16 @@ from wire.vocab import Writeback
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 LINK = "https://trk.example/a"
 Make = Callable[[Iterable[Row]], Source]
+OpenSheet = Callable[[list[list[str]]], Source]
 
 
-def memory(tmp_path: Path) -> Make:
+def memory(request: pytest.FixtureRequest) -> Make:
     return lambda rows: MemorySource(rows, source_id="src_a")
 
 
-def csv_file(tmp_path: Path) -> Make:
+def csv_file(request: pytest.FixtureRequest) -> Make:
+    tmp_path: Path = request.getfixturevalue("tmp_path")
+
     def make(rows: Iterable[Row]) -> Source:
         path = tmp_path / "links.csv"
         lines = ["row_id,offer_name,tracking_url,check_status,last_checked\n"]
@@ -34,12 +37,27 @@ def csv_file(tmp_path: Path) -> Make:
     return make
 
 
-KEEPERS = [memory, csv_file]
+def sheet(request: pytest.FixtureRequest) -> Make:
+    open_sheet: OpenSheet = request.getfixturevalue("open_sheet")
+    headings = ["row_id", "offer_name", "tracking_url", "check_status", "last_checked"]
+
+    def make(rows: Iterable[Row]) -> Source:
+        return open_sheet(
+            [
+                headings,
+                *([getattr(row, heading) for heading in headings] for row in rows),
+            ]
+        )
+
+    return make
+
+
+KEEPERS = [memory, csv_file, sheet]
 
 
 @pytest.fixture(params=KEEPERS, ids=lambda keeper: keeper.__name__)
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
-    keep: Make = request.param(tmp_path)
+def make(request: pytest.FixtureRequest) -> Make:
+    keep: Make = request.param(request)
     return keep
 
 
