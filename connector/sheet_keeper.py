@@ -19,6 +19,8 @@ from connector.sheet_calls import Calls
 from connector.sheet_errors import SheetLocked, SheetMoving
 from connector.sheet_links import shows_a_label
 from connector.sheet_plan import MOST_ROWS
+from connector.sheet_results import LOOKED_UP, with_results
+from connector.sheet_results_tab import ResultsTab
 from connector.sheet_rows import row_of
 from connector.sheet_survey import Survey, cost_of, obstacles_of
 from connector.sheet_tab import SheetTab, check_merges
@@ -68,6 +70,7 @@ class SheetKeeper:
         self._wall = wall
         self._lock = threading.RLock()
         self._made: SheetWriter | None = None
+        self._results: ResultsTab | None = None
 
     @property
     def source_id(self) -> str:
@@ -104,6 +107,8 @@ class SheetKeeper:
             found = self._look(writer, table)
             wrong = audit(found.table)[0]
             missing = tuple(found.table.missing)
+            if self.mode is Mode.RESULTS_TAB:
+                missing = tuple(each for each in missing if each in ("row_id", *LOOKED_UP))
             return Survey(
                 spreadsheet=about.spreadsheet,
                 tab=about.title,
@@ -137,6 +142,9 @@ class SheetKeeper:
         """
         with self._writing() as writer:
             rows = self._look(writer, self._clean(writer)[1]).rows
+            if self._results is not None:
+                results = self._results.results()
+                rows = [with_results(row, results) for row in rows]
         for start in range(0, len(rows), _BATCH):
             yield rows[start : start + _BATCH]
 
@@ -145,6 +153,8 @@ class SheetKeeper:
         answers: list[Written] = []
         if changes:
             with self._writing() as writer:
+                if self._results is not None:
+                    return self._results.write(changes)
                 for start in range(0, len(changes), MOST_ROWS):
                     answers += writer.flush(changes[start : start + MOST_ROWS])
         return answers
@@ -153,8 +163,13 @@ class SheetKeeper:
         """Survey, then decide every row; ids are put down first, then what rows are told."""
         with self._writing() as writer:
             self._looked(writer)
+            if self._results is not None:
+                self._results.ready()
             found = self._look(writer, self._clean(writer, ready=True)[1])
             table, rows, places = found.table, found.rows, found.places
+            if self._results is not None:
+                results = self._results.results()
+                rows = [with_results(row, results) for row in rows]
             revision = begin()
             for row in rows:
                 revision.survey(row)
@@ -170,6 +185,15 @@ class SheetKeeper:
             changed = set(ids)
             if ids:
                 writer.give(table, ids)
+            if self._results is not None:
+                order = list(told)
+                news = self._results.tell(
+                    [
+                        (ids.get(place, told[place][0].row_id), told[place][0].tracking_url, cells)
+                        for place, (_, cells) in told.items()
+                    ]
+                )
+                return len(changed | {order[number] for number in news})
             return self._tell(writer, table, told, ids, changed)
 
     def assign_ids(self) -> int:
@@ -180,6 +204,9 @@ class SheetKeeper:
         """Put right what stands in a row that is not its own, and say what was done."""
         with self._writing() as writer:
             self._looked(writer)
+            if self._results is not None:
+                self._results.ready()
+                self._results.tidy()
             return self._clean(writer)[0]
 
     def remember(self) -> None:
@@ -192,7 +219,7 @@ class SheetKeeper:
         with self._lock:
             if self._made is not None:
                 self._made.tab.calls.close()
-                self._made = None
+                self._made = self._results = None
 
     def _tell(
         self,
@@ -274,6 +301,10 @@ class SheetKeeper:
 
     def _clean(self, writer: SheetWriter, *, ready: bool = False) -> tuple[Audit, Table]:
         """The tab with every result in its own row, and what had to be done for it."""
+        if self._results is not None:
+            # No result stands beside a link: nothing can be beside a wrong one.
+            table = writer.ready_for(("row_id",)) if ready else writer.table()
+            return Audit(rows=sum(1 for _ in table.body())), table
         total: Audit | None = None
         for _ in range(_GOES):
             table = writer.tab.calls.patiently(writer.settled if ready else writer.glance)
@@ -298,6 +329,8 @@ class SheetKeeper:
         if self._made is None:
             tab = SheetTab(self._make_calls(), self.gid)
             self._made = SheetWriter(tab, self._mapping, name=self._name, protect=self._protect)
+            if self.mode is Mode.RESULTS_TAB:
+                self._results = ResultsTab(self._made, self._mapping, wall=self._wall)
         return self._made
 
     @contextmanager

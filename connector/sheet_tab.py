@@ -173,11 +173,23 @@ class SheetTab:
                     found[row] = behind(cells.get((row, at["tracking_url"]), {}), text)
         return found
 
-    def make_columns(self, table: Table, *, protect: bool, mapping: dict[str, str]) -> None:
+    def header_formulas(self, table: Table) -> dict[int, str]:
+        """The header as it was entered: column → text or formula."""
+        top = table.header_at
+        width = max(len(table.rows[top]), 1)
+        found = self.calls.read_ranges(
+            [block(self.title, top, 0, top, width - 1)], render="FORMULA"
+        )
+        values = (found[0].get("values") or [[]]) if found else [[]]
+        return {column: str(text) for column, text in enumerate(values[0])}
+
+    def make_columns(
+        self, table: Table, missing: Sequence[str], *, protect: bool, mapping: dict[str, str]
+    ) -> None:
         """Head the columns of ours that are missing, right of everything. A read and a write."""
         about = self.about()
         check_merges(about, table)
-        first, missing = table.width, table.missing
+        first = table.width
         requests: list[Json] = []
         if (lacking := first + len(missing) - about.column_count) > 0:
             requests.append(

@@ -17,7 +17,7 @@ from connector.sheet_ids import MOST_GOES, Giving
 from connector.sheet_links import Found, shows_a_label
 from connector.sheet_plan import MOST_ROWS, Doubt, header_holds, strays
 from connector.sheet_tab import SheetTab
-from connector.sheet_table import CHECK_REF, NO_ID, Edits, Table, find_header
+from connector.sheet_table import CHECK_REF, MADE, NO_ID, Edits, Table, find_header
 from connector.source import Cells, Change, Written
 from wire.vocab import Writeback
 
@@ -62,13 +62,21 @@ class SheetWriter:
 
     def ready(self) -> Table:
         """The tab with all columns that results need; they are made where they are missing."""
+        return self.ready_for(MADE)
+
+    def ready_for(self, names: Sequence[str]) -> Table:
+        """The tab with the columns *names*."""
         table = self.table()
         for _ in range(2):
-            if not table.missing:
+            missing = [name for name in names if name not in table.columns.at]
+            if not missing:
                 return table
-            self.tab.make_columns(table, protect=self._protect, mapping=self._mapping)
+            self._make(table, missing)
             table = self.table()
         return table
+
+    def _make(self, table: Table, missing: Sequence[str]) -> None:
+        self.tab.make_columns(table, missing, protect=self._protect, mapping=self._mapping)
 
     def settled(self) -> Table:
         """The tab with all that went astray before put back."""
@@ -201,7 +209,7 @@ class SheetWriter:
             for change in changes
         ]
         if at and table.missing:
-            self.tab.make_columns(table, protect=self._protect, mapping=self._mapping)
+            self._make(table, table.missing)
             raise _Again
         edits = self._edits(believed, at)
         for row, cells in fix.items():

@@ -8,13 +8,14 @@ import pytest
 
 from connector.csv_file import CsvFile
 from connector.memory import MemorySource
+from connector.registered import Mode
 from connector.source import Change, Row, Source
 from wire.vocab import Writeback
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 LINK = "https://trk.example/a"
 Make = Callable[[Iterable[Row]], Source]
-OpenSheet = Callable[[list[list[str]]], Source]
+OpenSheet = Callable[..., Source]
 
 
 def memory(request: pytest.FixtureRequest) -> Make:
@@ -37,7 +38,7 @@ def csv_file(request: pytest.FixtureRequest) -> Make:
     return make
 
 
-def sheet(request: pytest.FixtureRequest) -> Make:
+def sheet(request: pytest.FixtureRequest, mode: Mode = Mode.IN_PLACE) -> Make:
     open_sheet: OpenSheet = request.getfixturevalue("open_sheet")
     headings = ["row_id", "offer_name", "tracking_url", "check_status", "last_checked"]
 
@@ -46,13 +47,18 @@ def sheet(request: pytest.FixtureRequest) -> Make:
             [
                 headings,
                 *([getattr(row, heading) for heading in headings] for row in rows),
-            ]
+            ],
+            mode=mode,
         )
 
     return make
 
 
-KEEPERS = [memory, csv_file, sheet]
+def sheet_with_results_tab(request: pytest.FixtureRequest) -> Make:
+    return sheet(request, Mode.RESULTS_TAB)
+
+
+KEEPERS = [memory, csv_file, sheet, sheet_with_results_tab]
 
 
 @pytest.fixture(params=KEEPERS, ids=lambda keeper: keeper.__name__)
