@@ -1,6 +1,7 @@
 """A refresh from its request to its end: one per source, read by agents that can, never stuck."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from relay.queue.errors import (
 )
 from relay.queue.terms import QueueSettings
 from wire.models import ErrorDetail, ReleaseRequest, WritebackReport
-from wire.source_models import SourcePatch, SourceRequest
+from wire.source_models import RefreshRequest, SourcePatch, SourceRequest
 from wire.vocab import JobKind, RefreshScope, Writeback
 
 REFRESH_QUEUE = "links.src_a.refresh"
@@ -315,8 +316,6 @@ def test_of_twenty_who_ask_at_once_one_makes_a_refresh_and_all_others_join_it(wo
     callers = [world.caller() for _ in range(20)]
 
     def ask(caller: Any) -> Any:
-        from wire.source_models import RefreshRequest
-
         return world.broker.ask(caller, "src_a", RefreshRequest(), idempotency_key=caller.nonce)
 
     with ThreadPoolExecutor(20) as pool:
@@ -608,3 +607,45 @@ def test_who_waits_for_a_refresh_that_is_not_over_is_told_how_it_stands(world) -
 
     assert world.broker.wait_over("acct_a", asked.refresh_id, 0.01).state == "waiting_for_agent"
     assert world.broker.wait_over("acct_a", "rf_1795200000_bbbbbbbb", 100) is None
+
+
+# What it costs those who do without.
+
+
+def calls(world: Any, act: Any) -> int:
+    """How many commands Redis carries out for *act*."""
+    world.redis.config_resetstat()
+    act()
+    stats = world.redis.info("commandstats")
+    return sum(each["calls"] for name, each in stats.items() if "info" not in name)
+
+
+def test_sources_without_a_refresh_cost_a_lease_one_question_each_and_no_more(world) -> None:
+    ten, twenty = ([f"src_{n}" for n in range(count)] for count in (10, 20))
+    world.lease(*twenty)
+
+    of_ten, of_twenty, of_a_reader = (
+        calls(world, lambda: world.lease(*ten)),
+        calls(world, lambda: world.lease(*twenty)),
+        calls(world, lambda: world.lease_to_read(*twenty)),
+    )
+
+    assert of_a_reader == of_twenty
+    # Whose it is, what is owed to it twice (now, and when next), and whether anything waits.
+    assert of_twenty - of_ten == 4 * 10
+
+
+def test_sources_are_noted_as_seen_once_a_minute_however_often_they_are_announced(
+    world, monkeypatch
+) -> None:
+    now = datetime.now(UTC)
+    monkeypatch.setattr(world.broker, "_clock", lambda: now)
+    for _ in range(5):
+        world.lease("src_x", "src_y")
+    first = [event for event in world.events() if event["type"] == "seen"]
+    now += timedelta(seconds=61)
+    world.lease("src_x")
+
+    seen = [event["sources"] for event in world.events() if event["type"] == "seen"]
+    assert len(first) == 2  # src_a, in every test, and these
+    assert seen[1:] == ['["src_x","src_y"]', '["src_x"]']
