@@ -32,7 +32,10 @@ from agent.serving import Serving
 from agent.spool import Settled, Spool
 from agent.walking import Walker, Walking
 from agent.writing import Writing
+from connector.registered import RegisteredSource
 from connector.relay_client import RelayClient
+from connector.relay_errors import RelayError
+from connector.telling import introduction
 from wire.models import Accepted as Answer
 from wire.models import Lease, ReleaseRequest
 from wire.vocab import ReportState
@@ -101,6 +104,7 @@ class Agent:
             in_hand=self._in_hand,
             on_open=self._write_kept,
             on_leave=self._give_back_refreshes,
+            introduce=self._introduce,
         )
         self._refreshing = Refreshing(
             self._contact,
@@ -246,6 +250,13 @@ class Agent:
 
     def _in_hand(self, source_id: str) -> int:
         return self._holdings.of(source_id) + self._refreshing.of(source_id)
+
+    def _introduce(self, entry: RegisteredSource) -> None:
+        """Let the relay know what people call a source; announcing it says no more than its id."""
+        try:
+            self._contact.relay.make_source(introduction(entry))
+        except RelayError as error:
+            logger.debug("the relay was not told of %s: %s", entry.name, error)
 
     def _give_back_refreshes(self, source_id: str) -> None:
         """This source is served no more; whoever noticed has no time to wait for the relay."""

@@ -73,6 +73,7 @@ class Serving:
         in_hand: Callable[[str], int],
         on_open: Callable[[str], None],
         on_leave: Callable[[str], None] = lambda source_id: None,
+        introduce: Callable[[RegisteredSource], None] = lambda entry: None,
     ) -> None:
         self._duty = duty
         self._writing = writing
@@ -81,6 +82,7 @@ class Serving:
         self._in_hand = in_hand
         self._on_open = on_open
         self._on_leave = on_leave
+        self._introduce = introduce
         self._changed = threading.Condition()
         self._is_stopping = False
         self._is_settled = duty.roster is None
@@ -259,6 +261,7 @@ class Serving:
             source.check()
             one.held = attempt.pop_all()
         one.source = source
+        self._introduce(one.entry)
 
     def _tried(self, source_id: str, one: _One, roster: Roster) -> None:
         one.is_tried = True

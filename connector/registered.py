@@ -15,7 +15,8 @@ from wire.vocab import ROW_COLUMNS, TOOL_COLUMNS, SourceKind
 
 _SOURCE_ID: Final = re.compile(ids.SOURCE_ID, re.ASCII)
 _COLUMNS: Final = frozenset((*ROW_COLUMNS, *TOOL_COLUMNS))
-_LONGEST_AGE: Final = 10 * 365 * 86_400
+LONGEST_AGE: Final = timedelta(days=365)
+"""How old an answer may be at most; the relay takes no longer age."""
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -157,7 +158,7 @@ class RegisteredSource:
                 title=entry.text("title", usual=""),
                 tab=entry.text("tab", usual=""),
             )
-        age = entry.number("max_age_seconds", most=_LONGEST_AGE, usual=-1)
+        age = entry.number("max_age_seconds", most=int(LONGEST_AGE.total_seconds()), usual=-1)
         credentials = entry.text("credentials", usual="")
         return cls(
             source_id=source_id,

@@ -19,12 +19,12 @@ from connector.inspecting import inspect
 from connector.locating import locate
 from connector.locks import try_lock
 from connector.opening import run_lock
-from connector.registered import Mode, RegisteredSource, SheetPlace, name_of
+from connector.registered import LONGEST_AGE, Mode, RegisteredSource, SheetPlace, name_of
 from connector.registry import Registry
 from connector.repairing import repair
 from connector.running.summary import Exit
 from connector.source_screen import Finding, as_json, show_finding, show_list, show_source
-from connector.telling import tell_pause
+from connector.telling import tell_pause, tell_source
 
 _UNSAVED = "src_unsaved"
 
@@ -68,7 +68,17 @@ def _described(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _max_age(
+    context: click.Context, option: click.Parameter, given: str | None
+) -> timedelta | None:
+    age = age_of(context, option, given)
+    if age is not None and age > LONGEST_AGE:
+        raise click.BadParameter(f"{given!r}: at most {LONGEST_AGE.days}d")
+    return age
+
+
 _JSON = click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
+_RELAY = click.option("--relay", metavar="URL", help="The relay to tell; else the usual one.")
 _QUIET = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 
 
@@ -79,7 +89,7 @@ _QUIET = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option(
     "--max-age",
     metavar="AGE",
-    callback=age_of,
+    callback=_max_age,
     help="How old an answer may be before it counts as stale (90m, 24h, 7d).",
 )
 @click.option(
@@ -87,6 +97,7 @@ _QUIET = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
     is_flag=True,
     help="Warn whoever edits result columns that are made in a sheet.",
 )
+@_RELAY
 @_JSON
 @_QUIET
 def add(
@@ -98,6 +109,7 @@ def add(
     name: str,
     max_age: timedelta | None,
     protect: bool,
+    relay: str | None,
     in_json: bool,
     quiet: bool,
 ) -> None:
@@ -121,13 +133,19 @@ def add(
         finding = _inspect(entry)
         entry = replace(entry, source_id=registry.source_id_of(entry.place))
         registry.add(entry)
+        told = tell_source(entry, relay=relay, home=home_of(os.environ), environ=os.environ)
     if in_json:
-        click.echo(json.dumps({"source": as_json(entry), "found": finding.to_json()}))
+        said = {"found": finding.to_json(), "relay": told.to_json()}
+        click.echo(json.dumps({"source": as_json(entry), **said}))
     elif not quiet:
         console = Console()
         show_finding(finding, console, title=entry.name)
         console.print()
-        console.print(f"registered as {entry.source_id}; nothing was written", highlight=False)
+        console.print(
+            f"registered as {entry.source_id}; nothing was written; {told.sentence}",
+            highlight=False,
+            markup=False,
+        )
         _next(
             console,
             ("linkrow-agent run", "serves it; leave that running"),
@@ -204,7 +222,7 @@ def check(
 
 @source.command()
 @click.argument("named", metavar="SOURCE")
-@click.option("--relay", metavar="URL", help="The relay to tell; else the usual one.")
+@_RELAY
 @_JSON
 @_QUIET
 def pause(named: str, relay: str | None, in_json: bool, quiet: bool) -> None:
@@ -217,7 +235,7 @@ def pause(named: str, relay: str | None, in_json: bool, quiet: bool) -> None:
 
 @source.command()
 @click.argument("named", metavar="SOURCE")
-@click.option("--relay", metavar="URL", help="The relay to tell; else the usual one.")
+@_RELAY
 @_JSON
 @_QUIET
 def resume(named: str, relay: str | None, in_json: bool, quiet: bool) -> None:
@@ -330,13 +348,10 @@ def _pause(named: str, *, is_paused: bool, relay: str | None, in_json: bool, qui
         registry = Registry(home)
         entry = registry.find(named)
         registry.pause(entry.source_id, is_paused=is_paused)
-        told = tell_pause(
-            entry.source_id, is_paused=is_paused, relay=relay, home=home, environ=os.environ
-        )
+        told = tell_pause(entry, is_paused=is_paused, relay=relay, home=home, environ=os.environ)
     if in_json:
         entry = replace(entry, is_paused=is_paused)
-        said = {"told": told.is_told, "url": told.url or None, "detail": told.sentence}
-        click.echo(json.dumps({"source": as_json(entry), "relay": said}))
+        click.echo(json.dumps({"source": as_json(entry), "relay": told.to_json()}))
     elif not quiet:
         state = "paused: agents take no more work for it" if is_paused else "served again"
         click.echo(f"{entry.name} is {state}; {told.sentence}")

@@ -1,20 +1,22 @@
-"""Tell the relay of a pause where one is known here; this machine's own settings come first."""
+"""Tell the relay of a source, where one is known here; this machine's settings come first."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from connector import device_key
 from connector.errors import ConnectorError
 from connector.patience import Patience
+from connector.registered import RegisteredSource
 from connector.relay_client import RelayClient
-from connector.relay_errors import Refused, RelayError
+from connector.relay_errors import RelayError
 from wire.errors import Malformed
 from wire.signing import Credentials
-from wire.source_models import SourcePatch
+from wire.source_models import SourcePatch, SourceRequest
 
 _BRIEF = Patience(attempts=2, seconds=3.0)
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +27,31 @@ class Told:
     sentence: str
     url: str = ""
 
+    def to_json(self) -> dict[str, object]:
+        """For machines."""
+        return {"told": self.is_told, "url": self.url or None, "detail": self.sentence}
+
+
+def introduction(entry: RegisteredSource) -> SourceRequest:
+    """What the relay may know of a source: neither where it is nor how we get in."""
+    name = "".join(letter for letter in entry.name if letter.isprintable())[:_LONGEST_NAME]
+    return SourceRequest(
+        source_id=entry.source_id,
+        kind=entry.kind,
+        name=name or None,
+        max_age_seconds=int(entry.max_age.total_seconds()) if entry.max_age else None,
+    )
+
+
+def tell_source(
+    entry: RegisteredSource, *, relay: str | None, home: Path, environ: Mapping[str, str]
+) -> Told:
+    """Make the source known, so that a refresh may wait for an agent. Never raises."""
+    return _tell(lambda client: client.make_source(introduction(entry)), relay, home, environ)
+
 
 def tell_pause(
-    source_id: str,
+    entry: RegisteredSource,
     *,
     is_paused: bool,
     relay: str | None,
@@ -35,6 +59,20 @@ def tell_pause(
     environ: Mapping[str, str],
 ) -> Told:
     """Have the relay refuse refreshes of a paused source, or take them again. Never raises."""
+
+    def tell(client: RelayClient) -> None:
+        client.make_source(introduction(entry))
+        client.patch_source(entry.source_id, SourcePatch(paused=is_paused))
+
+    return _tell(tell, relay, home, environ)
+
+
+def _tell(
+    tell: Callable[[RelayClient], object],
+    relay: str | None,
+    home: Path,
+    environ: Mapping[str, str],
+) -> Told:
     url = relay or environ.get("LINKROW_RELAY_URL") or relay_of(home)
     if not url:
         return Told(is_told=False, sentence="no relay is known here, so none was told")
@@ -45,14 +83,9 @@ def tell_pause(
             return Told(is_told=False, sentence=f"the relay was not told: {why}", url=url)
         client = RelayClient(url, found, patience=_BRIEF)
         try:
-            client.patch_source(source_id, SourcePatch(paused=is_paused))
+            tell(client)
         finally:
             client.close()
-    except Refused as error:
-        if error.code in ("unknown_source", "not_found"):
-            sentence = "the relay does not know this source yet; it will once an agent serves it"
-            return Told(is_told=False, sentence=sentence, url=url)
-        return Told(is_told=False, sentence=f"the relay was not told: {error}", url=url)
     except (RelayError, ConnectorError, Malformed, ValueError) as error:
         return Told(is_told=False, sentence=f"the relay was not told: {error}", url=url)
     return Told(is_told=True, sentence=f"the relay at {url} knows", url=url)

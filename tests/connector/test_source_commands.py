@@ -163,6 +163,15 @@ def test_a_mistake_is_one_line_with_a_code_for_people_and_for_machines(
     assert json.loads(result.stdout)["error"]["code"] == code
 
 
+def test_an_age_beyond_all_reason_is_refused_and_spoils_no_settings(linkrow, told, file):
+    result = linkrow("add", file, "--column", "tracking_url=Link", "--max-age", "366d")
+
+    assert result.exit_code == 2
+    assert "at most 365d" in result.stderr
+    longest = told("add", file, "--column", "tracking_url=Link", "--max-age", "365d")["source"]
+    assert told("show", "links.csv")["max_age_seconds"] == longest["max_age_seconds"] == 31_536_000
+
+
 def test_options_of_sheets_are_refused_for_a_file(linkrow, file):
     result = linkrow("add", file, "--results-tab")
 

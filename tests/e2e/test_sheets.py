@@ -1,0 +1,189 @@
+"""A Google Sheet from end to end: run, registered and served, against a Sheets API on loopback."""
+
+import json
+import shlex
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.emulators.sheets.emulator import Emulator
+from tests.emulators.sheets.store import File
+
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
+LOOPBACK = ("--allow-private", "127.0.0.0/8")
+
+
+class Sheet:
+    """One tab of links, as a person sees it."""
+
+    def __init__(self, api: Emulator, file: File, gid: int, tab: str) -> None:
+        self.api, self.file, self.gid, self.tab = api, file, gid, tab
+
+    @property
+    def url(self) -> str:
+        return self.api.sheet_url(self.file, self.gid)
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        headings, *rows = self.api.rows(self.file, self.tab)
+        return [
+            dict(zip(headings, [*row, *[""] * len(headings)], strict=False)) for row in rows if row
+        ]
+
+    def column(self, name: str) -> list[str]:
+        return [row.get(name, "") for row in self.rows]
+
+
+@pytest.fixture
+def sheet(sheets_api: Emulator) -> Callable[..., Sheet]:
+    def make(links: list[str], *, title: str = "Offers", heading: str = "tracking_url") -> Sheet:
+        rows = [["note", heading], *[[f"n{number}", link] for number, link in enumerate(links)]]
+        tabs = [
+            {"title": "About", "rows": [["nothing here"]], "sheet_id": 0},
+            {"title": "Links", "rows": rows, "sheet_id": 77},
+        ]
+        return Sheet(sheets_api, sheets_api.new(title, tabs=tabs), 77, "Links")
+
+    return make
+
+
+@pytest.fixture
+def google(sheets_api: Emulator, tmp_path: Path) -> dict[str, str]:
+    """What a process needs to meet the Sheets API of this test."""
+    return {
+        "LINKROW_SHEETS_API": sheets_api.url,
+        "GOOGLE_APPLICATION_CREDENTIALS": str(sheets_api.credentials(tmp_path)),
+    }
+
+
+@pytest.fixture
+def relay(linkrow, eventually, home: Path) -> Iterator[str]:
+    """This user's relay, up."""
+    up = linkrow.start("relay", "up", "--bind", "127.0.0.1:0")
+    noted = home / "relay" / "relay.json"
+    eventually(noted.exists, what="the relay is up")
+    yield str(json.loads(noted.read_text())["url"])
+    up.send_signal(signal.SIGTERM)
+    up.wait(60)
+
+
+def assert_right(sheet: Sheet, site: Any, *, heading: str = "tracking_url") -> None:
+    """Every row has what its own link led to, and nothing else of it changed."""
+    for number, row in enumerate(sheet.rows):
+        path = row[heading].removeprefix(site.url)
+        assert row["note"] == f"n{number}"
+        assert (row["conclusion"], row["check_status"]) == ("valid", "valid")
+        assert row["final_url"] == f"{site.url}/{site.landing}{path}"
+        assert row["row_id"].startswith("r_")
+        assert row["last_checked"].endswith("Z")
+
+
+def test_a_sheet_is_run_by_its_address_and_every_row_comes_back(linkrow, site, sheet, google):
+    links = sheet([f"{site.url}/fast/{number}" for number in range(25)])
+
+    done = linkrow("run", links.url, "--json", *LOOPBACK, **google)
+
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["by_conclusion"] == {"valid": 25}
+    assert said["by_writeback"]["written"] == 25
+    assert (said["sheet"], said["file"], said["name"]) == (links.url, None, "Offers / Links")
+    assert_right(links, site)
+
+
+def test_a_sheet_is_run_by_its_title_and_tab_with_its_own_headings(linkrow, site, sheet, google):
+    links = sheet([f"{site.url}/fast/{number}" for number in range(3)], heading="Link")
+
+    done = linkrow(
+        *("run", "Offers", "--tab", "Links", "--column", "tracking_url=Link"), *LOOPBACK, **google
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "results are in Offers / Links" in done.stdout
+    assert_right(links, site, heading="Link")
+
+
+def test_a_second_run_of_a_sheet_leaves_fresh_rows_alone_and_its_id_is_the_same(
+    linkrow, site, sheet, google
+):
+    links = sheet([f"{site.url}/fast/{number}" for number in range(3)])
+    first = json.loads(linkrow("run", links.url, "--json", *LOOPBACK, **google).stdout)
+
+    again = linkrow("run", links.url, "--only-stale", "1h", "--json", *LOOPBACK, **google)
+
+    said = json.loads(again.stdout)
+    assert said["by_conclusion"] == {"fresh_enough": 3}
+    assert said["source_id"] == first["source_id"]
+    assert site.visits("/fast/") == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ("not shared", "sheet_not_shared", "linkrow@linkrow-test.iam.gserviceaccount.com"),
+        ("no such tab", "tab_not_found", "'Links'"),
+        ("no column", "missing_column", "--column tracking_url=HEADING"),
+    ],
+)
+def test_a_sheet_that_cannot_be_used_is_said_in_one_line(
+    linkrow, site, sheet, google, sheets_api, change, code, words
+):
+    links = sheet(
+        [f"{site.url}/fast/1"], heading="Link" if change == "no column" else "tracking_url"
+    )
+    url = links.url
+    if change == "not shared":
+        url = sheets_api.sheet_url(sheets_api.new("Secret", [["tracking_url"]], share={}))
+    if change == "no such tab":
+        url = sheets_api.sheet_url(links.file, 5)
+
+    for command in (("run", url), ("source", "add", url), ("source", "check", url)):
+        done = linkrow(*command, **google)
+        assert done.returncode == 2, done.stdout
+        assert done.stderr.startswith("linkrow: ")
+        assert done.stderr.endswith(f"[{code}]\n")
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_registered_sheet_and_a_file_are_served_by_one_agent_and_told_apart(
+    linkrow, site, sheet, table, google, relay, eventually
+):
+    links = sheet([f"{site.url}/fast/s{number}" for number in range(10)])
+    table.fill([f"{site.url}/fast/f{number}" for number in range(10)])
+    added = linkrow("source", "add", links.url, "--json", **google)
+    assert added.returncode == 0, added.stderr
+    assert links.column("row_id") == [""] * 10
+    agent = linkrow.start("agent", "run", "--quiet", "--relay", relay, *LOOPBACK, **google)
+    assert linkrow("source", "add", table.path, "--name", "a file").returncode == 0
+
+    for name in ("Offers / Links", "a file"):
+        done = linkrow("refresh", name, "--wait", "--relay", relay, **google)
+        assert done.returncode == 0, done.stderr
+
+    assert_right(links, site)
+    assert table.column("conclusion") == ["valid"] * 10
+    listed = json.loads(linkrow("source", "list", "--json").stdout)["items"]
+    assert [(each["name"], each["in_use"]) for each in listed] == [
+        ("Offers / Links", True),
+        ("a file", True),
+    ]
+    refused = linkrow("run", links.url, **google)
+    assert refused.returncode == 2
+    assert "[already_running]" in refused.stderr
+    agent.send_signal(signal.SIGTERM)
+    assert agent.wait(90) == 0
+
+
+def test_the_commands_that_add_names_for_a_sheet_work_as_they_stand(linkrow, sheet, site, google):
+    links = sheet([f"{site.url}/fast/1"], heading="Link")
+    said = linkrow("source", "check", links.url, "--column", "tracking_url=Link", **google).stdout
+    (command,) = [line.split("   ")[0].strip() for line in said.splitlines() if " add " in line]
+
+    done = linkrow(*shlex.split(command)[1:], **google)
+
+    assert done.returncode == 0, done.stderr
+    assert "registered as src_" in done.stdout
