@@ -1,15 +1,18 @@
 """Look at a source as a run would, without changing anything, and say what was found."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from connector.columns import heading_of
 from connector.csv_file import CsvFile
 from connector.examination import Layout, examine
 from connector.opening import open_sheet, open_source
 from connector.registered import RegisteredSource, SheetPlace
+from connector.running.screen import counted
 from connector.source import Row
-from connector.source_screen import Finding
+from connector.source_screen import Calls, Finding
 
 
 def inspect(
@@ -37,14 +40,22 @@ def _sheet(
 ) -> Finding:
     source = open_sheet(entry, sheet, home=home, environ=environ)
     try:
-        rows = list(source.read())  # once: each reading is a call
-
-        def read() -> Iterable[list[Row]]:
-            return rows
-
-        return Finding(
-            layout=Layout(found={}, missing=(), others=0),
-            rows=examine(read, now=now, max_age=entry.max_age),
-        )
+        survey = source.survey()
     finally:
         source.close()
+
+    def read() -> Iterable[list[Row]]:
+        return [list(survey.rows)]
+
+    obstacles = survey.obstacles
+    if survey.misplaced:
+        strayed = counted(survey.misplaced, "result")
+        obstacles += (f"{strayed} in rows of others; linkrow source audit puts that right",)
+    layout = Layout.of(survey.columns, entry.columns)
+    made = tuple(heading_of(name, entry.columns) for name in survey.missing)
+    return Finding(
+        layout=replace(layout, missing=made),
+        rows=examine(read, now=now, max_age=entry.max_age),
+        calls=Calls(reads=survey.cost.reads, writes=survey.cost.writes),
+        obstacles=obstacles,
+    )

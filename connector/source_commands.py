@@ -273,7 +273,7 @@ def audit(named: str, in_json: bool, quiet: bool) -> None:
     Exit codes:
       0  all is in order now
       2  the source cannot be looked at
-      3  something is left that a person has to look at
+      3  something is left to be done: the sentence says what
     """  # noqa: D301 - click wants the character
     home = home_of(os.environ)
     with errors_as_lines(in_json=in_json):

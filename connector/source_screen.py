@@ -18,15 +18,23 @@ _SHOWN: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """What one run costs of Google's quota, when nobody interferes."""
+
+    reads: int
+    writes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What was found in a source. *calls*: what one run costs of Google's quota; None for files.
+    """What was found in a source. *calls* is None for files, which have no quota.
 
     *obstacles*: what stands in the way of writing, each a sentence for people.
     """
 
     layout: Layout
     rows: Examination
-    calls: int | None = None
+    calls: Calls | None = None
     obstacles: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -37,7 +45,7 @@ class Finding:
             "optional_columns_not_there": list(self.layout.unused),
             "other_columns": self.layout.others,
             **self.rows.to_json(),
-            "api_calls": self.calls,
+            "api_calls": self.calls and {"reads": self.calls.reads, "writes": self.calls.writes},
             "obstacles": list(self.obstacles),
         }
 
@@ -115,7 +123,7 @@ def show_finding(finding: Finding, console: Console, *, title: str) -> None:
         console.print(Text.assemble(("in the way: ", "yellow"), sentence))
 
 
-def _rows(rows: Examination, calls: int | None) -> Table:
+def _rows(rows: Examination, calls: Calls | None) -> Table:
     table = Table(show_edge=False)
     table.add_column("rows")
     table.add_column("", justify="right")
@@ -136,7 +144,8 @@ def _rows(rows: Examination, calls: int | None) -> Table:
             examples = _examples(rows.examples, kind)
             table.add_row(Text(label, style="yellow"), f"{count:,}", Text(examples))
     if calls is not None:
-        table.add_row("calls to Google a run", f"{calls:,}", "of 60 reads and 60 writes a minute")
+        both = f"{calls.reads:,} reads and {calls.writes:,} writes; 60 of each a minute are allowed"
+        table.add_row("calls of a run", f"{calls.reads + calls.writes:,}", both)
     return table
 
 

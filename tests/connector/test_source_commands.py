@@ -272,11 +272,18 @@ def test_an_audit_removes_a_dead_writers_draft_and_nothing_else(told, added, fil
     assert file.read_text() == LINKS
 
 
-def test_an_audit_says_that_a_run_did_not_end(told, added, home):
+def test_an_audit_says_that_a_run_did_not_end(linkrow, told, added, home):
     (home / "runs").mkdir(parents=True, exist_ok=True)
     (home / "runs" / f"{added['source_id']}.unfinished").touch()
 
-    assert "a run over it did not end" in " ".join(told("audit", "links.csv")["details"])
+    result = linkrow("audit", "links.csv", "--json")
+    with try_lock(run_lock(home, added["source_id"])):
+        while_it_runs = told("audit", "links.csv")
+
+    said = json.loads(result.stdout)
+    assert (result.exit_code, said["in_order"]) == (3, False)
+    assert "a run over it did not end" in " ".join(said["details"])
+    assert while_it_runs["in_order"]
 
 
 def test_quiet_says_nothing_when_all_is_well(linkrow, file):

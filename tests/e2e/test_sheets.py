@@ -178,6 +178,90 @@ def test_a_registered_sheet_and_a_file_are_served_by_one_agent_and_told_apart(
     assert agent.wait(90) == 0
 
 
+def test_a_check_of_a_sheet_says_what_a_run_finds_and_costs_and_writes_nothing(
+    linkrow, site, sheet, google, sheets_api
+):
+    links = sheet([f"{site.url}/fast/1", f"{site.url}/fast/2", "", "no link"])
+    sheets_api.edit(
+        links.file,
+        {
+            "do": "batch",
+            "requests": [
+                {
+                    "addProtectedRange": {
+                        "protectedRange": {"range": {"sheetId": 77, "startRowIndex": 1}}
+                    }
+                }
+            ],
+        },
+    )
+    before = links.rows
+
+    done = linkrow("source", "check", links.url, "--json", **google)
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["found"]
+    assert (found["rows"], found["to_check"], found["blank_links"], found["bad_links"]) == (
+        *(4, 2, 1, 1),
+    )
+    assert found["without_id"] == 3
+    assert "check_ref" in found["columns_to_be_made"]
+    assert found["api_calls"]["reads"] >= 3
+    assert found["api_calls"]["writes"] >= 2
+    assert links.rows == before
+    asked = {entry.name for entry in sheets_api.log.entries() if "/v4/" in entry.path}
+    assert asked <= {"spreadsheets.get", "values.batchGet", "values.batchGetByDataFilter"}
+    people = linkrow("source", "check", links.url, **google).stdout
+    assert "calls of a run" in people
+    assert "About" not in people
+
+
+def test_a_run_makes_about_as_many_calls_as_a_check_foretells(
+    linkrow, site, sheet, google, sheets_api
+):
+    links = sheet([f"{site.url}/fast/{number}" for number in range(20)])
+    found = json.loads(linkrow("source", "check", links.url, "--json", **google).stdout)["found"]
+    counted = len(sheets_api.log.entries())
+
+    assert linkrow("run", links.url, "--quiet", *LOOPBACK, **google).returncode == 0
+
+    made = [entry for entry in sheets_api.log.entries()[counted:] if entry.path.startswith("/v4/")]
+    told = found["api_calls"]
+    # By its address a sheet is found first, and looked at before the relay is asked.
+    assert told["reads"] + told["writes"] <= len(made) <= told["reads"] + told["writes"] + 4
+
+
+def test_an_audit_brings_a_strayed_result_back(linkrow, site, sheet, google, sheets_api):
+    links = sheet([f"{site.url}/fast/{number}" for number in range(4)])
+    assert linkrow("run", links.url, "--quiet", *LOOPBACK, **google).returncode == 0
+    right = links.rows
+    headings = list(right[0])
+    at = chr(ord("A") + headings.index("final_url"))
+    ref = chr(ord("A") + headings.index("check_ref"))
+    # As if rows 2 and 3 had changed places between a look and a write of a process that died.
+    for column, name in ((at, "final_url"), (ref, "check_ref")):
+        sheets_api.edit(
+            links.file,
+            *(
+                {
+                    "do": "type",
+                    "tab": "Links",
+                    "cell": f"{column}{row}",
+                    "value": right[other][name],
+                }
+                for row, other in ((2, 1), (3, 0))
+            ),
+        )
+    assert links.rows != right
+
+    done = linkrow("source", "audit", links.url, "--json", **google)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["repaired"] == 2
+    assert links.column("final_url") == [row["final_url"] for row in right]
+    assert links.column("check_ref") == [row["check_ref"] for row in right]
+
+
 def test_the_commands_that_add_names_for_a_sheet_work_as_they_stand(linkrow, sheet, site, google):
     links = sheet([f"{site.url}/fast/1"], heading="Link")
     said = linkrow("source", "check", links.url, "--column", "tracking_url=Link", **google).stdout
