@@ -150,18 +150,21 @@ class Refreshing(ScriptedQueue):
             return False
         if answer == b"final":
             raise AlreadyFinal(refresh_id, "refresh")
-        self._cancel_rows(f"{account_id}:{source_id}:{refresh_id}")
+        self._cancel_rows(f"{account_id}:{source_id}:{refresh_id}", _STEPS_AT_ONCE)
         return True
 
     def cancel_rows(self) -> None:
         """Go on with what canceled refreshes have left."""
         with redis_errors():
             left: Any = self.redis.hkeys("linkrow:cancelings")
+        steps = _STEPS_AT_ONCE  # for all of them: a sweep waits for it
         for member in left:
-            self._cancel_rows(member.decode())
+            steps -= self._cancel_rows(member.decode(), steps)
 
-    def _cancel_rows(self, member: str) -> None:
+    def _cancel_rows(self, member: str, steps: int) -> int:
+        """Some rows a step; how many steps that were."""
         iso = utcformat(self._clock())
-        for _ in range(_STEPS_AT_ONCE):
+        for step in range(steps):
             if not self._scripts.run("cancel_rows", [member, _ROWS_AT_ONCE, iso, CANCELED_REASON]):
-                return
+                return step + 1
+        return steps

@@ -268,7 +268,7 @@ def test_jobs_of_a_canceled_refresh_that_come_back_are_canceled(
     world, ledger, arrive, monkeypatch, submit
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(world.broker, "_cancel_rows", lambda member: None)  # the relay is killed
+        patch.setattr(world.broker, "_cancel_rows", lambda member, steps: 0)  # the relay is killed
         refresh_id = arrive("canceled")
     book(world, ledger)
 

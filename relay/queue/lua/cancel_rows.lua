@@ -5,7 +5,8 @@ if not cursor then return 0 end
 local source, refresh = string.match(ARGV[1], '^[^:]+:([^:]+):(.+)$')
 make_room()
 
-local function is_wanted_by_others(id)
+local function is_wanted_by_others(id, followers)
+  if not followers then return false end
   for _, follower in ipairs(call('LRANGE', 'linkrow:followers:' .. id, 0, -1)) do
     if string.match(follower, '^([^\n]*)\n') ~= refresh then return true end
   end
@@ -16,7 +17,7 @@ local looked = call('HSCAN', 'linkrow:live:' .. source, cursor, 'COUNT', ARGV[2]
 for at = 2, #looked[2], 2 do
   local id = looked[2][at]
   local job = facts_of(id)
-  if job[5] == refresh and not is_wanted_by_others(id) then
+  if job[5] == refresh and not is_wanted_by_others(id, job[13]) then
     -- Where many wait, the id stays in the list and LEASE passes over it.
     if job[12] == 'queued' then unlist(job[1], id, 2000) end
     finalise(id, { status = 'canceled', conclusion = 'canceled', outcome = '',

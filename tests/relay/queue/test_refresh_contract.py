@@ -1,5 +1,6 @@
 """A refresh is a job of RQ in every state, and what RQ's tools do to it does it no harm."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from rq.serializers import JSONSerializer
 
 from relay.queue.rq_form import REFRESH
 from tests.relay.queue.test_rq_contract import registries, rq_info
+from tests.relay.queue.viewers import Viewer, look_with_rq, look_with_rq_info
 from wire.models import ErrorDetail
 
 QUEUE = "links.src_a.refresh"
@@ -184,6 +186,34 @@ def test_one_that_is_queued_twice_is_read_once(world, refresh) -> None:
 
     assert len(world.lease_to_read()) == 1
     assert world.lease_to_read(device="dev_2") == []
+
+
+@pytest.mark.processes
+def test_those_who_look_without_a_pause_take_no_refresh_from_anybody(
+    world, refresh, redis_url, outcomes
+) -> None:
+    refresh.is_canceled()
+    rq = Queue(QUEUE, connection=world.redis, serializer="json")
+    ends = []
+    with (
+        Viewer("rq", lambda: look_with_rq(rq)) as first,
+        Viewer("rq info", lambda: look_with_rq_info(redis_url, QUEUE)) as second,
+    ):
+        until = time.monotonic() + 80
+        while time.monotonic() < until and (len(ends) < 40 or min(first.looks, second.looks) < 2):
+            refresh_id = world.ask().refresh_id
+            (lost,) = world.lease_to_read()
+            world.let_leases_run_out(QUEUE)
+            (lease,) = world.lease_to_read(device="dev_2")
+            assert (world.renew(lost), world.read(lost)) == (["lost"], "stale")
+            assert world.read(lease, "reading", device="dev_2") == "accepted"
+            assert world.read(lease, device="dev_2") == "accepted"
+            ends.append(world.progress(refresh_id).state)
+
+    assert min(first.looks, second.looks) >= 2
+    assert set(ends) == {"done"}
+    told = [event for event in world.events() if event.get("state") == "done"]
+    assert len(told) == len(ends)
 
 
 def test_nothing_is_left_of_one_that_ended_but_what_is_told_of_it(world, refresh) -> None:

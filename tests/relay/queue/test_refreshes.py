@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -432,7 +433,7 @@ def test_the_clock_cancels_what_a_killed_relay_left_of_a_canceled_refresh(
     asked = world.ask()
     world.lease_to_read()
     jobs = submit(asked.refresh_id, *(f"r_{n}" for n in range(900)))
-    monkeypatch.setattr(world.broker, "_cancel_rows", lambda member: None)
+    monkeypatch.setattr(world.broker, "_cancel_rows", lambda member, steps: 0)
     world.broker.cancel_refresh("acct_a", "src_a", asked.refresh_id)
     monkeypatch.undo()
     assert {world.job(job_id).status for job_id in jobs} == {"queued"}
@@ -442,6 +443,35 @@ def test_the_clock_cancels_what_a_killed_relay_left_of_a_canceled_refresh(
     assert {world.job(job_id).status for job_id in jobs} == {"canceled"}
     assert world.redis.hlen("linkrow:cancelings") == 0
     assert world.progress(asked.refresh_id).by_conclusion == {"canceled": 900}
+
+
+def test_a_sweep_cancels_no_more_than_it_may_and_the_next_ones_go_on(
+    world, submit, monkeypatch
+) -> None:
+    monkeypatch.setattr("relay.queue.refreshing._ROWS_AT_ONCE", 50)
+    monkeypatch.setattr("relay.queue.refreshing._STEPS_AT_ONCE", 4)
+    jobs = []
+    for source in ("src_a", "src_b"):
+        world.lease(source)
+        asked = world.ask(source)
+        world.lease_to_read(source)
+        rows = [f"r_{n}" for n in range(600)]
+        jobs += submit(asked.refresh_id, *rows, source_id=source)
+        world.broker.cancel_refresh("acct_a", source, asked.refresh_id)
+
+    def left() -> int:
+        waiting = (f"links.{source}" for source in ("src_a", "src_b"))
+        return sum(world.queue(name).count for name in waiting)
+
+    seen = [left()]
+    while seen[-1] and len(seen) < 50:
+        world.broker.sweep()
+        seen.append(left())
+
+    assert seen[-1] == 0
+    assert all(0 < before - after < 500 for before, after in pairwise(seen))
+    assert {world.job(job_id).status for job_id in jobs} == {"canceled"}
+    assert world.redis.hlen("linkrow:cancelings") == 0
 
 
 def test_another_source_or_account_cannot_cancel_it(world) -> None:
@@ -597,7 +627,7 @@ def test_who_waits_for_a_refresh_is_woken_when_it_is_over(world, submit, monkeyp
         return found
 
     monkeypatch.setattr(world.broker, "progress", look)
-    found = world.broker.wait_over("acct_a", asked.refresh_id, 100)
+    found = world.broker.wait_over("acct_a", asked.refresh_id, 600)
 
     assert (found.state, looks) == ("done", ["running", "done"])
 
