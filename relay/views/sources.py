@@ -37,7 +37,7 @@ def make() -> Response:
     source_id, is_new, is_replayed = parts().broker.make_source(
         caller(), ask, idempotency_key=g.idempotency_key
     )
-    answer = _find(caller().account_id, source_id)
+    answer = _find(caller().account_id, source_id, is_new=is_new)
     response = json_answer(answer.model_dump_json(), status=201 if is_new else 200)
     if is_replayed:
         response.headers[REPLAYED_HEADER] = "true"
@@ -87,14 +87,15 @@ def _checked(source_id: str) -> str:
     return source_id
 
 
-def _find(account_id: str, source_id: str) -> SourceAnswer:
-    """A source of the account: in the books, and as Redis has it since then."""
-    booked = parts().ledger.source(account_id, _checked(source_id))
-    known = [booked] if booked else []
-    found = parts().broker.sources_now(account_id, known, one=source_id).get(source_id)
+def _find(account_id: str, source_id: str, *, is_new: bool = False) -> SourceAnswer:
+    """A source of the account, in Redis first and in the books after."""
+    broker, ledger = parts().broker, parts().ledger
+    found = broker.sources_now(account_id, [], one=_checked(source_id)).get(source_id)
+    if found is None and (booked := ledger.source(account_id, source_id)):
+        found = broker.sources_now(account_id, [booked]).get(source_id)
     if found is None:
         raise UnknownSource(source_id)
     record, refresh = found
-    if refresh is None:
-        refresh = parts().ledger.newest_refreshes(account_id, [source_id]).get(source_id)
+    if refresh is None and not is_new:
+        refresh = ledger.newest_refreshes(account_id, [source_id]).get(source_id)
     return record.answer(refresh)

@@ -49,6 +49,30 @@ def test_work_goes_on_to_its_end_while_nothing_new_comes_in(
     assert noted[0].writeback is Writeback.WRITTEN
 
 
+def test_a_refresh_goes_on_to_its_end_and_no_other_begins(world, new_link, fill) -> None:
+    world.lease("src_a", "src_b", "src_c")
+    read, canceled, deleted = (world.ask(name).refresh_id for name in ("src_a", "src_b", "src_c"))
+    links = [new_link(f"r_{n}", refresh_id=canceled, source_id="src_b") for n in range(10)]
+    world.admit(*links)
+    (lease,) = world.lease_to_read("src_a")
+    keys = set(world.redis.keys())
+    fill()
+
+    with pytest.raises(RedisUnavailable):
+        world.ask("src_a", key="late")
+
+    assert set(world.redis.keys()) == keys
+    assert world.renew(lease) == ["renewed"]
+    assert world.read(lease, "reading", rows=1) == "accepted"
+    assert world.read(lease, rows=1) == "accepted"
+    assert world.broker.cancel_refresh("acct_a", "src_b", canceled)
+    world.broker.delete_source(world.caller(), "src_c")
+    world.broker.sweep()
+    states = [world.progress(name).state for name in (read, canceled, deleted)]
+    assert states == ["done", "canceled", "canceled"]
+    assert world.queue("links.src_b").count == 0
+
+
 def test_what_ran_out_is_taken_back_and_handed_on_while_it_is_full(world, new_link, fill) -> None:
     world.admit(*(new_link(f"r_{n}") for n in range(20)))
     running = world.lease(max=10)

@@ -78,12 +78,31 @@ def refused(answer: Any) -> str:
     return Problem.model_validate_json(answer.data).code
 
 
+_READ = (
+    b'{"refreshes":[{"job_id":"00000000-0000-5000-8000-000000000000",'
+    b'"lease_id":"1-aaaaaaaa","state":"read"}]}'
+)
 CALLS = [
     ("POST", "/v1/jobs", "ours", b'{"tracking_url":"https://a.example/"}'),
     ("GET", "/v1/jobs", "ours", b""),
     ("GET", "/v1/jobs/00000000-0000-5000-8000-000000000000?wait=5", "ours", b""),
     ("POST", "/v1/jobs/00000000-0000-5000-8000-000000000000/cancel", "ours", b""),
     ("GET", "/v1/sources/src_a/refreshes/rf_1795200000_abcdefgh", "ours", b""),
+    ("GET", "/v1/sources/src_a/refreshes/rf_1795200000_abcdefgh?wait=5", "ours", b""),
+    ("GET", "/v1/sources/src_a/refreshes", "ours", b""),
+    ("POST", "/v1/sources/src_a/refreshes/rf_1795200000_abcdefgh/cancel", "ours", b""),
+    ("POST", "/v1/sources/src_a/refresh", "ours", b"{}"),
+    ("POST", "/v1/sources", "ours", b"{}"),
+    ("GET", "/v1/sources", "ours", b""),
+    ("GET", "/v1/sources/src_a", "ours", b""),
+    ("PATCH", "/v1/sources/src_a", "ours", b'{"paused":true}'),
+    ("DELETE", "/v1/sources/src_a", "ours", b""),
+    (
+        "POST",
+        "/v1/agent/refreshes",
+        "ours/device",
+        _READ,
+    ),
     ("POST", "/v1/agent/lease", "ours/device", b'{"sourceless":true,"wait_seconds":5}'),
     ("POST", "/v1/agent/renew", "ours/device", b"{}"),
     ("POST", "/v1/agent/release", "ours/device", b'{"all":true,"sourceless":true}'),
@@ -91,7 +110,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize(
-    ("method", "target", "key", "body"), CALLS, ids=[f"{call[0]} {call[1][:30]}" for call in CALLS]
+    ("method", "target", "key", "body"), CALLS, ids=[f"{call[0]} {call[1][:70]}" for call in CALLS]
 )
 def test_without_redis_every_call_is_put_off(
     service: Any, own_redis: OwnRedis, method: str, target: str, key: str, body: bytes
@@ -225,11 +244,14 @@ def test_for_a_second_what_needs_no_ledger_goes_on(
     lose_ledger()
 
     taken = service.submit(job())
+    made = service.post("/v1/sources", {"source_id": "src_b"})
+    asked = service.post("/v1/sources/src_a/refresh", {}, idempotency_key="monday")
     listed = service.get("/v1/jobs")
     known._clock = lambda: 101.0
     late = service.submit(job())
 
     assert taken.status_code == 202
+    assert (made.status_code, asked.status_code) == (201, 202)
     assert refused(listed) == "ledger_unavailable"
     assert refused(late) == "ledger_unavailable"
 
