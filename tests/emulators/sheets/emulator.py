@@ -150,6 +150,10 @@ class Emulator:
     def service_account(self, email: str = SERVICE_ACCOUNT) -> dict[str, Any]:
         return self.accounts.service_account(email, self.token_uri)
 
+    def token_for(self, email: str = SERVICE_ACCOUNT) -> str:
+        """An access token, as if a login had just happened."""
+        return self.accounts.token_for(email)
+
     def credentials(self, folder: Path, email: str = SERVICE_ACCOUNT) -> Path:
         """The key file of a service account, written into a folder."""
         path = folder / f"{email.partition('@')[0]}.json"
