@@ -143,6 +143,38 @@ def test_colours_of_a_format_are_kept_in_both_spellings(sheets_api: Emulator):
     assert list(after.format) == ["textFormat"]
 
 
+def test_a_repeated_formula_refers_on(sheets_api: Emulator):
+    book = Book(sheets_api)
+    formula = {"userEnteredValue": {"formulaValue": "=A1+$A$1"}}
+    book.do(repeat("userEnteredValue", area(0, 2, 1, 3), **formula))
+    assert book.formula_at("B1") == "=A1+$A$1"
+    assert book.formula_at("C2") == "=B2+$A$1"
+    bad = {"userEnteredValue": {"formulaValue": "A1"}}
+    assert "must start with '='" in book.refused(repeat("*", area(0, 1, 0, 1), **bad))
+
+
+def test_a_link_of_a_whole_cell_comes_and_goes(sheets_api: Emulator):
+    book = Book(sheets_api, [["here"]])
+    shape = {"textFormat": {"link": {"uri": "https://a.example/"}, "bold": True}}
+    book.do(repeat("userEnteredFormat.textFormat", area(0, 1, 0, 1), userEnteredFormat=shape))
+    found = book.get("sheets.data.rowData.values.hyperlink", ranges="Sheet1!A1")
+    assert found["sheets"][0]["data"][0]["rowData"][0]["values"] == [
+        {"hyperlink": "https://a.example/"}
+    ]
+    book.do(repeat("userEnteredFormat.textFormat.link", area(0, 1, 0, 1)))
+    assert cell(book, 0, 0) == Cell("here", format={"textFormat": {"bold": True}})
+
+
+def test_runs_written_with_their_text_stay_and_go_with_the_next_text(sheets_api: Emulator):
+    book = Book(sheets_api)
+    runs = [{"startIndex": 2, "format": {"link": {"uri": "https://a.example/"}}}]
+    both = {**text("a link"), "textFormatRuns": runs}
+    book.do(update([[both]], "userEnteredValue,textFormatRuns", start={}))
+    assert cell(book, 0, 0) == Cell("a link", runs=runs)
+    book.do(update([[text("b")]], "userEnteredValue", start={}))
+    assert cell(book, 0, 0) == Cell("b")
+
+
 def test_a_range_that_ends_past_the_grid_is_cut_there(sheets_api: Emulator):
     book = Book(sheets_api)
     book.do(repeat("note", area(998, 2000, 25, 90), note="n"))
@@ -215,8 +247,8 @@ def test_merges_of_each_kind_replace_those_within(sheets_api: Emulator):
     assert merges(book) == [GridRange(0, 0, 1, 0, 2), GridRange(0, 1, 2, 0, 2)]
     book.do(merge("MERGE_COLUMNS", area(0, 2, 0, 2)))
     assert merges(book) == [GridRange(0, 0, 2, 0, 1), GridRange(0, 0, 2, 1, 2)]
-    book.do(merge("MERGE_ALL", area(0, 3, 0, 3)))
-    assert merges(book) == [GridRange(0, 0, 3, 0, 3)]
+    book.do(merge("MERGE_ALL", area(0, 3, 0, 3)), merge("MERGE_ALL", area(9, 10, 0, 1)))
+    assert merges(book) == [GridRange(0, 0, 3, 0, 3)]  # one cell alone is no merge
     assert book.do({"unmergeCells": {"range": area(0, 9, 0, 9)}}) == [{}]
     assert "merges" not in book.document.sheets[0].parts
 

@@ -335,6 +335,9 @@ def test_a_collapsed_group_hides_its_rows(sheets_api: Emulator):
     update = {"updateDimensionGroup": {"dimensionGroup": group, "fields": "collapsed"}}
     assert book.do(update) == [{}]
     assert grid_of(book).row_properties == {1: {"hiddenByUser": True}, 2: {"hiddenByUser": True}}
+    book.do({"addDimensionGroup": {"range": span("ROWS", 7, 9)}})
+    kept = [g.get("collapsed", False) for g in book.document.sheets[0].parts["rowGroups"]]
+    assert kept == [True, False]
     assert "No row group" in book.refused(
         {"updateDimensionGroup": {"dimensionGroup": {**group, "depth": 2}, "fields": "collapsed"}}
     )

@@ -313,6 +313,39 @@ def test_rules_are_kept_in_their_order(sheets_api: Emulator):
     )
 
 
+WHITE = {"color": {"red": 1, "green": 1, "blue": 1}}
+
+
+@pytest.mark.parametrize(
+    ("gradient", "sentence"),
+    [
+        ({"minpoint": {"type": "MIN", **WHITE}}, "No interpolationPointType specified."),
+        ({"minpoint": WHITE, "maxpoint": {"type": "MAX"}}, "No interpolationPointType specified."),
+        ({"minpoint": {"type": "MIN"}, "midpoint": {"type": "PERCENT"},
+          "maxpoint": {"type": "MAX"}}, "InterpolationPoint.value is required."),
+    ],
+)  # fmt: skip
+def test_a_colour_scale_needs_its_ends_and_their_numbers(
+    sheets_api: Emulator, gradient: Json, sentence: str
+):
+    rule = {"ranges": [{"sheetId": 0}], "gradientRule": gradient}
+    assert Book(sheets_api).refused({"addConditionalFormatRule": {"rule": rule}}) == (
+        f"Invalid requests[0].addConditionalFormatRule: {sentence}"
+    )
+
+
+def test_a_colour_scale_is_kept_without_the_numbers_that_mean_nothing(sheets_api: Emulator):
+    book = Book(sheets_api)
+    ends = {"minpoint": {"type": "MIN", "value": "2", **WHITE}, "maxpoint": {"type": "MAX"}}
+    book.do({"addConditionalFormatRule": {"rule": {"ranges": [{}], "gradientRule": ends}}})
+    (kept,) = sheet(book)["conditionalFormats"]
+    assert kept["gradientRule"]["minpoint"] == {
+        "type": "MIN",
+        **WHITE,
+        "colorStyle": {"rgbColor": WHITE["color"]},
+    }
+
+
 def test_bands_do_not_overlap(sheets_api: Emulator):
     book = Book(sheets_api)
     colours = {"firstBandColor": {"red": 1}, "secondBandColorStyle": {"rgbColor": {"blue": 1}}}

@@ -56,6 +56,7 @@ def batch_get(document: Spreadsheet, sent: dict[str, Any]) -> dict[str, Any]:
         body.get("dateTimeRenderOption", "SERIAL_NUMBER"),
         body.get("majorDimension", "ROWS"),
     )
+    document.recalculate()
     answer: dict[str, Any] = {"spreadsheetId": document.spreadsheet_id}
     ranges = [
         {

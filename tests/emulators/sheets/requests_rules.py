@@ -25,10 +25,27 @@ def kept_rule(document: Spreadsheet, asked: dict[str, Any] | None) -> dict[str, 
         raise ApiError("All ranges of a conditional format rule must be on the same sheet.")
     if "booleanRule" in rule:
         check_condition(rule["booleanRule"].get("condition"))
-    elif "gradientRule" not in rule:
+    elif "gradientRule" in rule:
+        check_gradient(rule["gradientRule"])
+    else:
         raise ApiError("A boolean rule or a gradient rule must be specified.")
     rule["ranges"] = ranges
     return rule
+
+
+def check_gradient(gradient: dict[str, Any]) -> None:
+    """A colour scale needs both ends; a point with a number needs its number."""
+    for name in ("minpoint", "midpoint", "maxpoint"):
+        point = gradient.get(name)
+        if point is None and name == "midpoint":
+            continue
+        kind = (point or {}).get("type")
+        if point is None or kind is None:
+            raise ApiError("No interpolationPointType specified.")
+        if kind in ("MIN", "MAX"):
+            point.pop("value", None)
+        elif not point.get("value"):
+            raise ApiError("InterpolationPoint.value is required.")
 
 
 @request("addConditionalFormatRule")

@@ -8,6 +8,8 @@ from tests.emulators.sheets.payload import body_json, read_query
 from tests.emulators.sheets.requests_parse import read_message
 from tests.emulators.sheets.routing import Call, allowed, route
 
+PATIENCE = 20
+
 
 def sent(call: Call) -> dict[str, Any]:
     read_query(call.request.query, {})
@@ -65,6 +67,13 @@ def copy_to(call: Call) -> Any:
         raise not_found()
     if not allowed(target, call.identity, "writer"):
         raise forbidden()
-    with target.lock, target.document.transaction() as work:
-        made = requests_copies.copy_to(document, int(call.args[0]), work)
-    return target.document.sheet_properties(target.document.sheet(made))
+    # Our own file is locked by now: two copies in opposite directions must not wait for ever.
+    if not target.lock.acquire(timeout=PATIENCE):
+        raise ApiError("The service is currently unavailable.", code=503)
+    try:
+        with target.document.transaction() as work:
+            made = requests_copies.copy_to(document, int(call.args[0]), work)
+        target.modified = call.store.clock.now()
+        return target.document.sheet_properties(target.document.sheet(made))
+    finally:
+        target.lock.release()
