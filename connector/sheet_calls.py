@@ -1,6 +1,6 @@
 """The calls to Google that a keeper of rows makes, without a word on how they travel."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 Json = dict[str, Any]
@@ -20,8 +20,8 @@ class Calls(Protocol):
     def about(self, fields: str, ranges: list[str] | None = None) -> Json:
         """The spreadsheet without its values, or the cells of *ranges* with all they are."""
 
-    def read_tab(self, gid: int) -> Json:
-        """All values of a tab as people see them: ``range`` and ``values``."""
+    def read_tabs(self, gids: Sequence[int]) -> list[Json]:
+        """All values of tabs as people see them, of one moment: ``range`` and ``values`` each."""
 
     def read_ranges(self, ranges: list[str], *, render: str = "FORMATTED_VALUE") -> list[Json]:
         """The values of several ranges in one call."""

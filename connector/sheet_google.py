@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -85,10 +85,10 @@ class GoogleCalls:
             params["ranges"] = ranges
         return self._read(lambda: self._http.fetch_sheet_metadata(self.spreadsheet_id, params))
 
-    def read_tab(self, gid: int) -> Json:
-        """All values of a tab; by its number, since its title may change any moment."""
+    def read_tabs(self, gids: Sequence[int]) -> list[Json]:
+        """All values of tabs; by their numbers, since titles may change any moment."""
         body = {
-            "dataFilters": [{"gridRange": {"sheetId": gid}}],
+            "dataFilters": [{"gridRange": {"sheetId": gid}} for gid in gids],
             "majorDimension": "ROWS",
             "valueRenderOption": "FORMATTED_VALUE",
         }
@@ -97,8 +97,12 @@ class GoogleCalls:
                 "post", f"{self._url}/values:batchGetByDataFilter", json=body
             ).json()
         )
-        found = answer.get("valueRanges") or [{}]
-        return dict(found[0].get("valueRange") or {})
+        found: dict[int, Json] = {}
+        for each in answer.get("valueRanges") or []:
+            for filter_ in each.get("dataFilters") or []:
+                gid = (filter_.get("gridRange") or {}).get("sheetId", 0)
+                found[gid] = dict(each.get("valueRange") or {})
+        return [found.get(gid, {}) for gid in gids]
 
     def read_ranges(self, ranges: list[str], *, render: str = "FORMATTED_VALUE") -> list[Json]:
         """The values of several ranges in one call."""

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from connector.errors import MissingColumn
 from connector.locks import try_lock
 from connector.memory import IdsOnly
 from connector.registered import Mode
@@ -23,7 +24,7 @@ from connector.sheet_results import LOOKED_UP, with_results
 from connector.sheet_results_tab import ResultsTab
 from connector.sheet_rows import row_of
 from connector.sheet_survey import Survey, cost_of, obstacles_of
-from connector.sheet_tab import SheetTab, check_merges
+from connector.sheet_tab import About, SheetTab, blame_merges, check_merges
 from connector.sheet_table import Table
 from connector.sheet_writing import SheetWriter
 from connector.source import Cells, Change, Revision, Row, Written
@@ -95,15 +96,17 @@ class SheetKeeper:
     def check(self) -> None:
         """Return when the tab can be worked on; nothing is changed."""
         with self._lock:
-            self._looked(self._writer())
+            writer = self._writer()
+            with self._merges(writer) as about:
+                check_merges(about, writer.table())
 
     def survey(self) -> Survey:
         """What is found in the tab, and what a run will cost; nothing is changed."""
         with self._lock:
             writer = self._writer()
-            about = writer.tab.about()
-            table = writer.table()
-            check_merges(about, table)
+            with self._merges(writer) as about:
+                table = writer.table()
+                check_merges(about, table)
             found = self._look(writer, table)
             wrong = audit(found.table)[0]
             missing = tuple(found.table.missing)
@@ -162,10 +165,12 @@ class SheetKeeper:
     def revise(self, begin: Callable[[], Revision]) -> int:
         """Survey, then decide every row; ids are put down first, then what rows are told."""
         with self._writing() as writer:
-            self._looked(writer)
-            if self._results is not None:
-                self._results.ready()
-            found = self._look(writer, self._clean(writer, ready=True)[1])
+            with self._merges(writer) as about:
+                if self._results is not None:
+                    self._results.ready()
+                clean = self._clean(writer, ready=True)[1]
+                check_merges(about, clean)
+            found = self._look(writer, clean)
             table, rows, places = found.table, found.rows, found.places
             if self._results is not None:
                 results = self._results.results()
@@ -202,8 +207,7 @@ class SheetKeeper:
 
     def audit(self) -> Audit:
         """Put right what stands in a row that is not its own, and say what was done."""
-        with self._writing() as writer:
-            self._looked(writer)
+        with self._writing() as writer, self._merges(writer):
             if self._results is not None:
                 self._results.ready()
                 self._results.tidy()
@@ -317,13 +321,16 @@ class SheetKeeper:
             writer.tab.calls.patiently(partial(writer.mend, table, edits))
         raise SheetMoving(self._name)
 
-    def _looked(self, writer: SheetWriter) -> Table:
-        """The tab as it is, where it can be worked on."""
+    @contextmanager
+    def _merges(self, writer: SheetWriter) -> Iterator[About]:
+        """Look at what the tab is; a heading that a merge hides is called by that name."""
         about = writer.tab.about()
         self._name = f"{about.spreadsheet} / {about.title}" if about.spreadsheet else self._name
-        table = writer.table()
-        check_merges(about, table)
-        return table
+        try:
+            yield about
+        except MissingColumn as error:
+            blame_merges(about)
+            raise error from None
 
     def _writer(self) -> SheetWriter:
         if self._made is None:

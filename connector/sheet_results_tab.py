@@ -65,7 +65,9 @@ class ResultsTab:
         raise SheetMoving(self._writer.tab.title)
 
     def _go(self, changes: Sequence[Change]) -> list[Written] | None:
-        table, results = self._writer.table(), self.results()
+        # The results are of the same moment: both tabs come in one call.
+        table = self._writer.table(beside=self._tab)
+        results = self.results()
         targets = Targets(changes)
         wanted = [row for row in table.body() if table.row_id(row) in targets.found]
         labels = [row for row in wanted if shows_a_label(table.text(row, "tracking_url"))]

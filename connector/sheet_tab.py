@@ -12,7 +12,7 @@ from connector.sheet_errors import HeaderMerged, SheetRefused, SheetTooFull, Tab
 from connector.sheet_links import FIELDS, Found, behind, blocks, cells_of
 from connector.sheet_notes import note_of
 from connector.sheet_plan import Echo, body
-from connector.sheet_table import Edits, Table
+from connector.sheet_table import HEADER_WITHIN, Edits, Table
 
 SOURCE_KEY: Final = "linkrow_source_id"
 
@@ -74,6 +74,7 @@ class SheetTab:
         self.calls = calls
         self.gid = gid
         self.title = ""
+        self._read: list[list[str]] | None = None
 
     def about(self) -> About:
         """What the tab is now. One read."""
@@ -101,15 +102,29 @@ class SheetTab:
                 )
         raise TabNotFound(f"with the number {self.gid}", list(tabs))
 
-    def rows(self) -> list[list[str]]:
-        """All rows as people see them. One read; the title is learned by the way."""
+    def rows(self, beside: "SheetTab | None" = None) -> list[list[str]]:
+        """All rows as people see them. One read; the title is learned by the way.
+
+        With a tab *beside* its rows are read in the same call, for its next ``rows()``.
+        """
+        if self._read is not None:
+            rows, self._read = self._read, None
+            return rows
+        tabs = [self] if beside is None else [self, beside]
         try:
-            found = self.calls.read_tab(self.gid)
+            answers = self.calls.read_tabs([tab.gid for tab in tabs])
         except SheetRefused:
-            self.about()  # says it better where the tab is gone
+            for tab in tabs:
+                tab.about()  # says it better where a tab is gone
             raise
-        self.title = title_in(str(found.get("range", ""))) or self.title
-        return [[str(text) for text in row] for row in found.get("values") or []]
+        for tab, found in zip(tabs, answers, strict=True):
+            tab.title = title_in(str(found.get("range", ""))) or tab.title
+            tab._read = [[str(text) for text in row] for row in found.get("values") or []]  # noqa: SLF001
+        return self.rows()
+
+    def forget(self) -> None:
+        """Drop rows that were read and are not wanted any more."""
+        self._read = None
 
     def put(self, table: Table, edits: Edits) -> Echo:
         """Make *edits* in one write; its answer shows the rows as they were right after."""
@@ -276,6 +291,14 @@ def check_merges(about: About, table: Table) -> None:
             if covers(merge, table.header_at, column):
                 top, left = merge.get("startRowIndex", 0), merge.get("startColumnIndex", 0)
                 raise HeaderMerged(cell_name(top, left))
+
+
+def blame_merges(about: About) -> None:
+    """Raise HeaderMerged where a merge near the top may hide a heading that is not found."""
+    for merge in about.merges:
+        top, left = merge.get("startRowIndex", 0), merge.get("startColumnIndex", 0)
+        if top < HEADER_WITHIN and merge.get("endColumnIndex", left + 1) - left > 1:
+            raise HeaderMerged(cell_name(top, left))
 
 
 def source_id_in(sheet: Json) -> str:

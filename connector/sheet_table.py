@@ -22,7 +22,7 @@ OURS: Final = (*RESULT_COLUMNS, *TOOL_COLUMNS)
 """What a result may say, and whose it is; nothing else of the tab is ever written but row_id."""
 
 _INPUT: Final = ("offer_name", "expected_domain", "source_mode")
-_HEADER_WITHIN: Final = 20
+HEADER_WITHIN: Final = 20
 
 Edits = dict[int, dict[int, str]]
 """Row → column → new text; both count from 0."""
@@ -136,6 +136,6 @@ def find_header(rows: Sequence[list[str]], mapping: Mapping[str, str]) -> int | 
             return row
         first = row if first is None else first
         seen += 1
-        if seen >= _HEADER_WITHIN:
+        if seen >= HEADER_WITHIN:
             break
     return first

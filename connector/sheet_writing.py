@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from connector.errors import ConnectorError
 from connector.rows import Targets, text_of
 from connector.sheet_a1 import cell_name
 from connector.sheet_errors import ColumnProtected, SheetMoving, SheetRefused
@@ -47,9 +48,17 @@ class SheetWriter:
         self._doubt = Doubt()
         self._heading_fix: Edits = {}
 
-    def table(self) -> Table:
+    def table(self, beside: SheetTab | None = None) -> Table:
         """The tab as it is now; where headings of ours were hit, as it should be."""
-        rows = self.tab.rows()
+        rows = self.tab.rows(beside)
+        try:
+            return self._table(rows)
+        except ConnectorError:
+            if beside is not None:
+                beside.forget()
+            raise
+
+    def _table(self, rows: list[list[str]]) -> Table:
         self._heading_fix = {}
         header_at = find_header(rows, self._mapping)
         if self._doubt.sent and header_at is not None:
