@@ -32,6 +32,19 @@ def open_column(tab: str, row: int, column: int) -> str:
     return f"{quoted(tab)}!{name}{row + 1}:{name}"
 
 
+def column_of(name: str) -> int:
+    """``A`` is 0; the row's number behind it does not matter."""
+    number = 0
+    for letter in name.rstrip("0123456789"):
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number - 1
+
+
+def last_column(range_: str) -> int:
+    """The last column of a range as Google spells it; -1 where it spells none."""
+    return column_of(range_.rpartition("!")[2].rpartition(":")[2])
+
+
 def runs(numbers: list[int], *, longest: int = 0) -> list[tuple[int, int]]:
     """Ascending *numbers* as (first, last) of each unbroken run, cut at *longest* where given."""
     found: list[tuple[int, int]] = []

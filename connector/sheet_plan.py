@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from connector.columns import same
-from connector.sheet_a1 import block, runs
+from connector.sheet_a1 import block, column_of, runs
 from connector.sheet_table import CHECK_REF, NO_ID, OURS, Edits, Table
 
 MOST_ROWS: Final = 2000
@@ -80,7 +80,7 @@ class Echo:
                 line = values[row - top] if row - top < len(values) else []
                 rows[row] = [str(text) for text in line]
         return cls(
-            first=_first_column(sent["data"][0]["range"]),
+            first=column_of(sent["data"][0]["range"].rpartition("!")[2].partition(":")[0]),
             header=[str(text) for text in head[0]] if head else None,
             rows=rows,
         )
@@ -90,14 +90,6 @@ class Echo:
         cells = self.rows[row]
         place = column - self.first
         return cells[place] if 0 <= place < len(cells) else ""
-
-
-def _first_column(name: str) -> int:
-    text = name.rpartition("!")[2].partition(":")[0].rstrip("0123456789")
-    number = 0
-    for letter in text:
-        number = number * 26 + ord(letter) - ord("A") + 1
-    return number - 1
 
 
 def header_holds(table: Table, first: int, header: Sequence[str]) -> bool:

@@ -73,7 +73,7 @@ def cost_of(
     ids = sum(bool(row.tracking_url) and not row.row_id for row in rows)
     looks = 2 if not labels else 3
     gone = -(-links // MOST_ROWS)
-    reads = 1 + 2 * looks + (2 if missing else 0) + max(0, -(-ids // MOST_ROWS) - 1)
+    reads = 1 + 2 * looks + max(0, -(-ids // MOST_ROWS) - 1)
     writes = int(missing) + -(-ids // MOST_ROWS) + gone
     if results_tab:
         return Cost(reads=reads + 1, writes=writes)

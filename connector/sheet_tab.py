@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from connector.columns import heading_of
-from connector.sheet_a1 import block, cell_name, open_column
+from connector.sheet_a1 import block, cell_name, last_column, open_column
 from connector.sheet_address import TabName
 from connector.sheet_calls import Calls, Json
 from connector.sheet_errors import HeaderMerged, SheetRefused, SheetTooFull, TabNotFound
@@ -74,6 +74,7 @@ class SheetTab:
         self.calls = calls
         self.gid = gid
         self.title = ""
+        self.column_count = 0
         self._read: list[list[str]] | None = None
 
     def about(self) -> About:
@@ -118,7 +119,9 @@ class SheetTab:
                 tab.about()  # says it better where a tab is gone
             raise
         for tab, found in zip(tabs, answers, strict=True):
-            tab.title = title_in(str(found.get("range", ""))) or tab.title
+            range_ = str(found.get("range", ""))
+            tab.title = title_in(range_) or tab.title
+            tab.column_count = last_column(range_) + 1
             tab._read = [[str(text) for text in row] for row in found.get("values") or []]  # noqa: SLF001
         return self.rows()
 
@@ -200,13 +203,14 @@ class SheetTab:
 
     def make_columns(
         self, table: Table, missing: Sequence[str], *, protect: bool, mapping: dict[str, str]
-    ) -> None:
-        """Head the columns of ours that are missing, right of everything. A read and a write."""
-        about = self.about()
-        check_merges(about, table)
+    ) -> dict[int, str]:
+        """Head the columns of ours that are missing, right of everything. One write.
+
+        Returns which heading stands where.
+        """
         first = table.width
         requests: list[Json] = []
-        if (lacking := first + len(missing) - about.column_count) > 0:
+        if (lacking := first + len(missing) - self.column_count) > 0:
             requests.append(
                 {
                     "appendDimension": {
@@ -241,6 +245,7 @@ class SheetTab:
             if error.status == 400 and lacking > 0:
                 raise SheetTooFull(str(error)) from error
             raise
+        return {first + place: heading_of(name, mapping) for place, name in enumerate(missing)}
 
     def remember(self, source_id: str) -> None:
         """Keep *source_id* with the tab. A read, and a write where it is not kept yet."""

@@ -76,16 +76,16 @@ class SheetWriter:
     def ready_for(self, names: Sequence[str]) -> Table:
         """The tab with the columns *names*."""
         table = self.table()
-        for _ in range(2):
-            missing = [name for name in names if name not in table.columns.at]
-            if not missing:
-                return table
-            self._make(table, missing)
-            table = self.table()
-        return table
+        missing = [name for name in names if name not in table.columns.at]
+        return self._make(table, missing) if missing else table
 
-    def _make(self, table: Table, missing: Sequence[str]) -> None:
-        self.tab.make_columns(table, missing, protect=self._protect, mapping=self._mapping)
+    def _make(self, table: Table, missing: Sequence[str]) -> Table:
+        """*table* with new columns; whether they are where we think the next write's answer tells.
+
+        So it is not read again.
+        """
+        made = self.tab.make_columns(table, missing, protect=self._protect, mapping=self._mapping)
+        return self._table(list(table.patched({table.header_at: made}).rows))
 
     def settled(self) -> Table:
         """The tab with all that went astray before put back."""
@@ -218,8 +218,7 @@ class SheetWriter:
             for change in changes
         ]
         if at and table.missing:
-            self._make(table, table.missing)
-            raise _Again
+            believed = self._make(believed, believed.missing)
         edits = self._edits(believed, at)
         for row, cells in fix.items():
             edits[row] = {**cells, **edits.get(row, {})}
