@@ -13,7 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from bench import frame, resolve, service, tables
+from bench import frame, resolve, service, sheet, tables
 from bench.farm import FarmNotStarted, NoNginx
 
 # Each with its size, and the size of a smoke test.
@@ -26,6 +26,7 @@ LINES: dict[str, tuple[Callable[[Path, int], AbstractContextManager[frame.Line]]
     "waking": (lambda folder, size: service.waking(folder, jobs=size), 200, 5),
     "reading": (lambda folder, size: tables.reading(folder, rows=size), 1_000_000, 1_000),
     "writing": (lambda folder, size: tables.writing(folder, rows=size), 1_000_000, 1_000),
+    "sheet": (lambda folder, size: sheet.writing_back(folder, results=size), 10_000, 100),
     "whole": (lambda folder, size: tables.whole(folder, rows=size), 10_000, 50),
 }
 

@@ -69,7 +69,8 @@ def _section(line: dict[str, Any], *, cores: int) -> str:
         bar = "█" * max(1, round(_BAR * _speed(line, each) / best))
         cpu, peak = f"{each['cpu_us_each']:,.0f}", f"{each['peak_mb']:,.0f}"
         rows.append(f"| {each['name']} | {figures} | {bar} | {cpu} | {peak} |")
-    rows += ["", "| Linkrow against | times as fast | aim | | its CPU / ours |"]
+    ratio = "times the rows a call" if line["measure"] == Measure.CALLS else "times as fast"
+    rows += ["", f"| Linkrow against | {ratio} | aim | | its CPU / ours |"]
     rows += ["|---|--:|--:|---|--:|"]
     for each in line["ratios"]:
         word = "met" if each["median"] >= each["aim"] else "**not met**"
@@ -103,7 +104,8 @@ def _speed(line: dict[str, Any], contestant: dict[str, Any]) -> float:
 def _spread(values: dict[str, float] | int) -> str:
     if isinstance(values, int):
         return f"{values:,}"
-    digits = 0 if values["median"] >= 100 else 1
+    is_whole = all(float(value).is_integer() for value in values.values())
+    digits = 0 if is_whole or values["median"] >= 100 else 1
     low, high = f"{values['min']:,.{digits}f}", f"{values['max']:,.{digits}f}"
     return f"{values['median']:,.{digits}f} ({low}-{high})"
 
