@@ -107,8 +107,9 @@ class Refreshing:
                 return False
             if hand.work is None:
                 del self._hands[key]
-            else:
+            elif not hand.work.stop.is_set():
                 hand.work.stop.set()  # its thread lets go of it
+                logger.info("a refresh of %s is no longer ours", hand.lease.source_id)
         return True
 
     def leave(self, source_id: str) -> list[Held]:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from connector import calling, refreshes
 from connector.command_line import age_of, errors_as_lines, stopping
+from connector.errors import ConnectorError
 from connector.home import home_of
 from connector.refresh_screen import Watching, phase_of, summary
 from connector.refreshes import Exit
@@ -24,7 +25,12 @@ from connector.registry import Registry
 from connector.relay_client import RelayClient
 from wire import ids
 from wire.models import RefreshProgress
-from wire.source_models import MAX_REFRESH_EXPIRES_IN, MAX_REFRESH_ROWS, RefreshRequest
+from wire.source_models import (
+    MAX_REFRESH_EXPIRES_IN,
+    MAX_REFRESH_ROWS,
+    RefreshRequest,
+    SourceRequest,
+)
 from wire.vocab import REFRESH_IS_OVER, RefreshScope
 
 _SOURCE_ID = re.compile(ids.SOURCE_ID, re.ASCII)
@@ -135,15 +141,19 @@ def refresh(source: str, **given: Any) -> None:
     request = _request(given)
     in_json, quiet = given["in_json"], given["quiet"]
     with errors_as_lines(in_json=in_json), _client(given["relay"]) as client:
-        source_id = _source_id(source)
+        known = _source(source)
+        assert known.source_id
+        source_id = known.source_id
         if given["cancel"]:
             ended = client.cancel_refresh(source_id, given["cancel"])
             _tell(ended, Exit.OK, in_json=in_json, quiet=quiet)
             raise SystemExit(Exit.OK)
-        refresh_id = given["followed"]
+        refresh_id, asked = given["followed"], None
         if refresh_id is None:
             key = given["key"] or secrets.token_urlsafe(16)
-            asked = refreshes.ask(client, source_id, request, key=key).refresh
+            # Nothing is known of a bare id but that: then it is the relay that has to know it.
+            known_as = known if known.kind else None
+            asked = refreshes.ask(client, source_id, request, key=key, known_as=known_as).refresh
             refresh_id = asked.refresh_id
             if not (given["watch"] or given["wait"]):
                 is_over = asked.state in REFRESH_IS_OVER
@@ -153,7 +163,7 @@ def refresh(source: str, **given: Any) -> None:
                     _say_how_to_go_on(source, refresh_id)
                 raise SystemExit(code)
         is_watched = given["watch"] or not given["wait"]
-        followed = _Followed(client, source_id, refresh_id)
+        followed = _Followed(client, source_id, refresh_id, asked)
         is_over = followed.until_over(
             timeout=given["timeout"], is_quiet=quiet or in_json or not is_watched
         )
@@ -238,21 +248,38 @@ def _client(relay: str | None) -> Iterator[RelayClient]:
         client.close()
 
 
-def _source_id(named: str) -> str:
-    """The id itself, or that of the registered source which is called so."""
-    if _SOURCE_ID.fullmatch(named):
-        return named
-    return Registry(home_of(os.environ)).find(named).source_id
+def _source(named: str) -> SourceRequest:
+    """The registered source that is called so, or the bare id of one that is registered elsewhere.
+
+    *kind* and *name* are known of one that is registered here.
+    """
+    try:
+        entry = Registry(home_of(os.environ)).find(named)
+    except ConnectorError:
+        if _SOURCE_ID.fullmatch(named):
+            return SourceRequest(source_id=named)
+        raise
+    age = None if entry.max_age is None else int(entry.max_age.total_seconds())
+    name = "".join(letter if letter.isprintable() else " " for letter in entry.name)
+    return SourceRequest(
+        source_id=entry.source_id, kind=entry.kind, name=name[:200], max_age_seconds=age
+    )
 
 
 class _Followed:
-    """A refresh that is being waited for, and how it stood when it was last heard of."""
+    """A refresh that is being waited for, and how it stood when it was *last* heard of."""
 
-    def __init__(self, client: RelayClient, source_id: str, refresh_id: str) -> None:
+    def __init__(
+        self,
+        client: RelayClient,
+        source_id: str,
+        refresh_id: str,
+        last: RefreshProgress | None,
+    ) -> None:
         self._client = client
         self._source_id = source_id
         self._refresh_id = refresh_id
-        self.last: RefreshProgress | None = None
+        self.last = last
 
     def until_over(self, *, timeout: timedelta | None, is_quiet: bool) -> bool:
         """Whether it is over; else it is waited for no longer."""
@@ -263,6 +290,8 @@ class _Followed:
             watching.show(progress)
 
         try:
+            if self.last is not None:
+                watching.show(self.last)
             with stopping() as stop:
                 ended = refreshes.follow(
                     self._client,

@@ -12,7 +12,7 @@ from connector.relay_client import RelayClient
 from connector.relay_errors import Refused, RelayError
 from connector.running.summary import is_whole
 from wire.models import RefreshProgress
-from wire.source_models import RefreshAnswer, RefreshRequest
+from wire.source_models import RefreshAnswer, RefreshRequest, SourceRequest
 from wire.vocab import REFRESH_IS_OVER, Conclusion, Disposition, RefreshState
 
 AWAY_SECONDS: Final = 600.0
@@ -31,13 +31,29 @@ class Exit(IntEnum):
     STILL_RUNNING = 6  # waited for no longer: Ctrl-C, or the time was over
 
 
-def ask(client: RelayClient, source_id: str, request: RefreshRequest, *, key: str) -> RefreshAnswer:
+def ask(
+    client: RelayClient,
+    source_id: str,
+    request: RefreshRequest,
+    *,
+    key: str,
+    known_as: SourceRequest | None = None,
+) -> RefreshAnswer:
     """The refresh of this *key*: the same one however often it is asked for.
+
+    A source that no agent has announced yet is made known as *known_as*: the refresh then waits
+    for an agent.
 
     One that failed does not stand for ever: then the next key of a row (``key.2``, ``key.3``…)
     begins another, so that whoever tries again under the same key does try again.
     """
-    answer = client.refresh(source_id, request, idempotency_key=key)
+    try:
+        answer = client.refresh(source_id, request, idempotency_key=key)
+    except Refused as error:
+        if error.code != "unknown_source" or known_as is None:
+            raise
+        client.make_source(known_as)
+        answer = client.refresh(source_id, request, idempotency_key=key)
     for number in range(2, _MOST_KEYS + 1):
         is_old = answer.disposition is Disposition.REPLAYED
         if not is_old or answer.refresh.state is not RefreshState.FAILED:

@@ -164,22 +164,40 @@ class Relay:
         self.home = home
         self.data = home / "relay"
         self.environ = environ_of(home, **short_terms() | environ)
-        with (home / "up.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "relay.entry", "up", "--bind", "127.0.0.1:0"],
-                cwd=ROOT,
-                env=self.environ,
-                stdout=log,
-                stderr=log,
-            )
-        noted = self.data / "relay.json"
-        wait_until(noted.exists, what="the relay is up")
-        self.url = str(json.loads(noted.read_text())["url"])
+        self._start("127.0.0.1:0")
         device = json.loads((self.data / "device.json").read_text())
         self.credentials = Credentials(key_id=device["key_id"], secret=device["secret"])
         self.client = RelayClient(self.url, self.credentials)
         where = json.loads((self.data / "redis.json").read_text())
         self.redis = redis_py.Redis(unix_socket_path=where["socket"])
+
+    def _start(self, bind: str) -> None:
+        noted = self.data / "relay.json"
+        noted.unlink(missing_ok=True)
+        with (self.home / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "relay.entry", "up", "--bind", bind],
+                cwd=ROOT,
+                env=self.environ,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(noted.exists, what="the relay is up")
+        self.url = str(json.loads(noted.read_text())["url"])
+
+    def kill(self) -> None:
+        """kill -9 of the service, the clock, the recorder and what started them; not of Redis."""
+        parts = [*psutil.Process(self.process.pid).children(recursive=True)]
+        for each in parts:
+            if "redis-server" not in each.name():
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
+        self.process.kill()
+        self.process.wait(SECONDS)
+
+    def start_again(self) -> None:
+        """The same relay, where it was."""
+        self._start("{}:{}".format(*self.address))
 
     @property
     def address(self) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from connector.registered import FilePlace, RegisteredSource
 from connector.registry import Registry
 from connector.relay_errors import Refused, RelayError, Unreachable
 from wire.models import ErrorDetail, RefreshProgress
-from wire.source_models import RefreshAnswer, RefreshRequest
+from wire.source_models import RefreshAnswer, RefreshRequest, SourceRequest
 from wire.vocab import Conclusion, Disposition, RefreshScope, RefreshState, Writeback
 
 RID = "rf_1795200000_abcdefgh"
@@ -59,8 +59,13 @@ class Relay:
         self.answers = [RefreshAnswer(refresh=WAITING, disposition=Disposition.CREATED)]
         self.steps: list[RefreshProgress | RelayError | Callable[[], None] | None] = [progress()]
         self.canceled: list[tuple[str, str]] = []
+        self.is_unknown = False
+        self.made: list[SourceRequest] = []
         self.url = ""
         self.key_id = ""
+
+    def make_source(self, ask: SourceRequest) -> None:
+        self.made.append(ask)
 
     def __call__(self, url: str, credentials: Any, **_: Any) -> "Relay":
         self.url, self.key_id = url, credentials.key_id
@@ -72,6 +77,8 @@ class Relay:
     def refresh(
         self, source_id: str, ask: RefreshRequest, *, idempotency_key: str
     ) -> RefreshAnswer:
+        if self.is_unknown and not self.made:
+            raise Refused(code="unknown_source", status=404, detail="there is no such source")
         self.asked.append((source_id, ask, idempotency_key))
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
@@ -141,7 +148,8 @@ def test_it_says_how_to_watch_and_how_to_cancel(refresh):
     assert f"linkrow refresh src_a --cancel {RID}" in result.stderr
 
 
-def test_a_source_is_found_by_its_name_and_place(refresh, relay, tmp_path):
+@pytest.fixture
+def registered(tmp_path) -> Path:
     path = tmp_path / "links.csv"
     path.touch()
     Registry(tmp_path).add(
@@ -152,10 +160,33 @@ def test_a_source_is_found_by_its_name_and_place(refresh, relay, tmp_path):
             added_at=datetime(2026, 11, 20, tzinfo=UTC),
         )
     )
+    return path
 
+
+def test_a_source_is_found_by_its_name_and_place(refresh, relay, registered):
     assert refresh("spring sale").exit_code == 0
-    assert refresh(str(path)).exit_code == 0
+    assert refresh(str(registered)).exit_code == 0
     assert [asked[0] for asked in relay.asked] == ["src_a", "src_a"]
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_source_that_no_agent_announced_yet_is_made_known(refresh, relay):
+    relay.is_unknown = True
+
+    assert refresh("spring sale", "--key", "k").exit_code == 0
+
+    assert relay.made == [SourceRequest(source_id="src_a", kind="file", name="Spring sale")]
+    assert [key for _, _, key in relay.asked] == ["k"]
+
+
+def test_an_id_that_nobody_knows_is_not_made_up(refresh, relay):
+    relay.is_unknown = True
+
+    result = refresh("src_typo")
+
+    assert result.exit_code == Exit.REFUSED
+    assert "[unknown_source]" in result.stderr
+    assert relay.made == []
 
 
 def test_a_name_that_is_none_is_said_before_anything_is_asked(refresh, relay):

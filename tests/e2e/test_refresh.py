@@ -1,0 +1,233 @@
+"""Refreshes of registered sources, with real processes: killed, canceled, waited for."""
+
+import json
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.machines import Machine, Source
+from tests.processes import Relay
+from tests.processes import wait_until as eventually
+from wire.vocab import RefreshState, Writeback
+
+pytestmark = pytest.mark.processes
+
+DEPTH = 40
+ROWS = 100
+IN_THE_AIR = 5  # links that wait for the gate; they must not wait so long that they time out
+
+
+@pytest.fixture
+def relay(home: Path) -> Iterator[Relay]:
+    relay = Relay(home)
+    yield relay
+    relay.close()
+
+
+@pytest.fixture
+def machine(relay: Relay, tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(relay, tmp_path)
+    yield machine
+    machine.close()
+
+
+def narrow(relay: Relay, depth: int = DEPTH) -> None:
+    """The account may have so many jobs that have not ended: handing in stops there."""
+    with closing(sqlite3.connect(relay.data / "ledger.sqlite3", timeout=30)) as books, books:
+        books.execute("UPDATE plans SET max_depth = ?", [depth])
+
+
+def assert_each_row_ended_once(source: Source, refresh_id: str) -> None:
+    found = source.progress(refresh_id)
+    count = len(source.links)
+    assert (found.state, found.rows) == (RefreshState.DONE, count)
+    assert (found.submitted, found.finished) == (count, count)
+    assert found.by_conclusion == {"valid": count}
+    assert found.by_writeback == {Writeback.WRITTEN: count}
+    jobs = source.jobs(refresh_id)
+    assert sorted(str(job.row_id) for job in jobs) == sorted(f"r_{n}" for n in range(count))
+    assert {job.status for job in jobs} == {"done"}
+    source.assert_right()
+
+
+def test_a_refresh_reaches_every_row_and_its_end_is_the_commands(machine, site):
+    source = machine.source(site, "spring", fast=30)
+    machine.start_agent()
+
+    done = machine.linkrow("refresh", "spring", "--watch")
+
+    assert done.returncode == 0, done.stdout + done.stderr + machine.log
+    assert done.stderr.splitlines()[-1] == "done"
+    assert "valid" in done.stdout
+    source.assert_right()
+    assert site.visits("/fast/") == 30
+
+
+def agent_only(machine: Machine) -> Callable[[], None]:
+    machine.kill_agent()
+    return machine.start_agent
+
+
+def relay_only(machine: Machine) -> Callable[[], None]:
+    machine.relay.kill()
+    return machine.relay.start_again
+
+
+def both(machine: Machine) -> Callable[[], None]:
+    machine.kill_agent()
+    machine.relay.kill()
+
+    def start() -> None:
+        machine.relay.start_again()
+        machine.start_agent()
+
+    return start
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    "kill",
+    [
+        pytest.param(agent_only, id="the agent"),
+        pytest.param(relay_only, id="the relay"),
+        pytest.param(both, id="both"),
+    ],
+)
+def test_what_is_killed_in_mid_refresh_costs_no_row_and_doubles_none(machine, site, kill):
+    source = machine.source(site, "spring", fast=DEPTH // 2, slow=ROWS - DEPTH // 2)
+    narrow(machine.relay)
+    machine.start_agent()
+    refresh_id = machine.ask(source)
+    # Links are in the air, results are written, and the rest of the rows is not handed in yet.
+    site.wait_for("/slow/", IN_THE_AIR)
+    eventually(lambda: "valid" in source.column("conclusion"), what="the first rows are written")
+    before = source.progress(refresh_id)
+    assert before.state is RefreshState.READING
+    assert 0 < before.finished < before.submitted < ROWS
+
+    start = kill(machine)
+    start()
+    site.gate.set()
+    source.await_state(refresh_id, RefreshState.DONE, RefreshState.FAILED)
+
+    assert_each_row_ended_once(source, refresh_id)
+
+
+def test_a_refresh_waits_for_an_agent_that_is_started_later(machine, site):
+    source = machine.source(site, "spring", fast=5)
+    watching = machine.start("refresh", "spring", "--watch", "--key", "later")
+    refresh_id = machine.ask(source, "--key", "later")
+
+    waiting = source.progress(refresh_id)
+    machine.start_agent()
+    output, errors = watching.communicate(timeout=80)
+
+    assert waiting.state is RefreshState.WAITING_FOR_AGENT
+    assert watching.returncode == 0, output + errors
+    assert errors.splitlines()[0] == "waiting for an agent that serves this source"
+    assert_each_row_ended_once(source, refresh_id)
+
+
+def test_a_canceled_refresh_ends_at_once_and_fetches_no_more(machine, site):
+    source = machine.source(site, "spring", slow=ROWS)
+    narrow(machine.relay)
+    machine.start_agent()
+    refresh_id = machine.ask(source)
+    site.wait_for("/slow/", IN_THE_AIR)
+
+    canceled = machine.linkrow("refresh", "spring", "--cancel", refresh_id)
+    assert canceled.returncode == 0, canceled.stderr
+    eventually(lambda: "no longer ours" in machine.log, what="the agent has heard of it")
+    site.gate.set()
+    again = machine.linkrow("refresh", "spring", "--wait", "--rows", "r_0", "--json")
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert source.progress(refresh_id).state is RefreshState.CANCELED
+    assert json.loads(again.stdout)["by_conclusion"] == {"valid": 1}
+    assert source.column("conclusion").count("valid") == 1
+    assert site.visits("/slow/") < ROWS
+
+
+def test_an_agent_that_is_stopped_gives_its_refresh_back_to_the_next(machine, site):
+    source = machine.source(site, "spring", slow=ROWS)
+    narrow(machine.relay)
+    machine.start_agent()
+    refresh_id = machine.ask(source)
+    site.wait_for("/slow/", IN_THE_AIR)
+
+    assert machine.end_agent() == 0
+    assert source.progress(refresh_id).state is RefreshState.WAITING_FOR_AGENT
+    site.gate.set()
+    machine.start_agent()
+    source.await_state(refresh_id, RefreshState.DONE)
+
+    assert_each_row_ended_once(source, refresh_id)
+
+
+def test_only_the_rows_that_were_asked_for_are_checked(machine, site):
+    source = machine.source(site, "spring", fast=6)
+    machine.start_agent()
+    named = machine.linkrow(
+        "refresh", "spring", "--rows", "r_1", "--rows", "r_4", "--rows", "r_99", "--wait", "--json"
+    )
+
+    found = json.loads(named.stdout)
+    assert named.returncode == 3, named.stderr  # one of them is not there
+    assert (found["rows"], found["submitted"]) == (3, 2)
+    assert found["not_submitted"] == {"row_missing": 1}
+    assert source.column("conclusion") == ["", "valid", "", "", "valid", ""]
+
+    stale = machine.linkrow("refresh", "spring", "--stale", "1h", "--wait", "--json")
+    found = json.loads(stale.stdout)
+    assert (stale.returncode, found["submitted"]) == (0, 4), stale.stderr
+    assert found["not_submitted"] == {"fresh_enough": 2}
+    assert site.visits("/fast/") == 6
+
+
+def test_a_source_that_cannot_be_read_fails_in_words_and_with_its_own_exit_code(machine, site):
+    source = machine.source(site, "spring", fast=2)
+    machine.start_agent()
+    assert machine.linkrow("refresh", "spring", "--wait").returncode == 0
+    source.path.unlink()
+
+    failed = machine.linkrow("refresh", source.source_id, "--wait", "--key", "k")
+    assert failed.returncode == 5, failed.stdout + failed.stderr
+    assert "[file_not_found]" in failed.stdout
+
+    source = Source(machine, "autumn", source.links)
+    source.path.rename(machine.folder / "spring.csv")
+    again = machine.linkrow("refresh", "spring", "--wait", "--key", "k")
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_nobody_there_in_time_is_a_failure_that_says_so(machine, site):
+    source = machine.source(site, "spring", fast=2)
+    machine.start_agent()
+    assert machine.linkrow("refresh", "spring", "--wait").returncode == 0
+    machine.end_agent()
+
+    late = machine.linkrow("refresh", "spring", "--wait", "--expires-in", "1s")
+
+    assert late.returncode == 5, late.stdout + late.stderr
+    assert "[job_expired]" in late.stdout
+    assert source.column("conclusion") == ["valid", "valid"]
+
+
+def test_ctrl_c_leaves_the_refresh_to_go_on(machine, site):
+    source = machine.source(site, "spring", slow=3)
+    machine.start_agent()
+    watching = machine.start("refresh", "spring", "--watch")
+    site.wait_for("/slow/", 3)
+
+    watching.send_signal(signal.SIGINT)
+    _, errors = watching.communicate(timeout=80)
+    site.gate.set()
+
+    assert watching.returncode == 6, errors
+    refresh_id = errors.rpartition("--cancel ")[2].strip()
+    assert machine.linkrow("refresh", "spring", "--id", refresh_id).returncode == 0
+    assert_each_row_ended_once(source, refresh_id)
