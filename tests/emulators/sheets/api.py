@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.emulators.sheets import fieldmask, people
+from tests.emulators.sheets import answer_fields, fieldmask, people
 from tests.emulators.sheets.accounts import Accounts
 from tests.emulators.sheets.errors import ApiError
 from tests.emulators.sheets.faults import Fault, Faults, refusal
@@ -77,11 +77,13 @@ class SheetsApi:
 
 def masked(call: Call) -> Any:
     """The handler's answer under the `fields` of the query (spreadsheets.get masks by itself)."""
-    answer = call.route.handler(call)
     mask = dict(call.request.query).get("fields")
-    if mask and call.route.name != "spreadsheets.get":
-        return fieldmask.select(fieldmask.parse(mask), answer)
-    return answer
+    if not mask:
+        return call.route.handler(call)
+    tree = fieldmask.parse(mask)
+    answer_fields.check(call.route.name, tree)
+    answer = call.route.handler(call)
+    return answer if call.route.name == "spreadsheets.get" else fieldmask.select(tree, answer)
 
 
 def no_such_route(request: Request) -> Answer:

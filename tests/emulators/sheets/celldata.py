@@ -26,36 +26,35 @@ def extended(value: Value) -> dict[str, Any]:
 
 
 def cell_data(cell: Cell | None, tree: fieldmask.Tree = EVERYTHING) -> dict[str, Any]:
-    """A CellData with what the mask asks for; what costs most is made only if asked for."""
+    """A CellData of what the mask asks for; a cell that has nothing at all is {}."""
     if cell is None or cell.empty:
         return {}
+    every = not tree or "*" in tree
     answer: dict[str, Any] = {}
-    if cell.formula is not None:
-        answer["userEnteredValue"] = {"formulaValue": cell.formula}
-    elif cell.value not in (None, ""):
-        answer["userEnteredValue"] = extended(cell.value)
     has_value = cell.value is not None and (cell.value != "" or cell.formula is not None)
-    if has_value:
+    if every or "userEnteredValue" in tree:
+        if cell.formula is not None:
+            answer["userEnteredValue"] = {"formulaValue": cell.formula}
+        elif has_value:
+            answer["userEnteredValue"] = extended(cell.value)
+    if has_value and (every or "effectiveValue" in tree):
         answer["effectiveValue"] = extended(cell.value)
+    if has_value and (every or "formattedValue" in tree):
         answer["formattedValue"] = formatted(cell.value, cell.format)
-    if cell.format:
+    if cell.format and (every or "userEnteredFormat" in tree):
         answer["userEnteredFormat"] = cell.format
-    if (has_value or cell.format) and fieldmask.wants(tree, "effectiveFormat"):
+    if (has_value or cell.format) and (every or "effectiveFormat" in tree):
         answer["effectiveFormat"] = effective_format(cell)
-    link = link_of(cell)
-    if link:
+    if (every or "hyperlink" in tree) and (link := link_of(cell)):
         answer["hyperlink"] = link
-    answer.update(
-        (name, part)
-        for name, part in (
-            ("note", cell.note),
-            ("textFormatRuns", cell.runs),
-            ("dataValidation", cell.validation),
-            ("pivotTable", cell.pivot),
-            ("chipRuns", cell.chips),
-        )
-        if part
-    )
+    others = {
+        "note": cell.note,
+        "textFormatRuns": cell.runs,
+        "dataValidation": cell.validation,
+        "pivotTable": cell.pivot,
+        "chipRuns": cell.chips,
+    }
+    answer.update((name, part) for name, part in others.items() if part and (every or name in tree))
     return answer
 
 

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from tests.emulators.sheets import fieldmask, importing
 from tests.emulators.sheets.accounts import Accounts
+from tests.emulators.sheets.answer_fields import check_drive
 from tests.emulators.sheets.drive_files import (
     EXPORTS,
     PERMISSION_USUAL,
@@ -24,7 +25,7 @@ from tests.emulators.sheets.identity import Identity, identify
 from tests.emulators.sheets.payload import body_json
 from tests.emulators.sheets.routing import allowed
 from tests.emulators.sheets.server import Answer, Request
-from tests.emulators.sheets.store import OWNER, SPREADSHEET, File, Store, permission_id
+from tests.emulators.sheets.store import OWNER, SPREADSHEET, File, Store, permission_id, person
 
 _ID = r"/drive/v3/files/([^/]+)"
 
@@ -246,11 +247,7 @@ class DriveApi:
                     " permission type.",
                     location="permission.emailAddress",
                 )
-            made = {
-                "id": permission_id(email),
-                "emailAddress": email,
-                "displayName": email.partition("@")[0],
-            }
+            made = {"id": permission_id(email), **person(email)}
         elif kind == "domain":
             name = body.get("domain", "")
             made = {
@@ -313,7 +310,10 @@ def _email(file: File, identity: Identity) -> str | None:
 
 
 def _masked(answer: dict[str, Any], query: dict[str, str], usual: str) -> Any:
-    return fieldmask.select(fieldmask.parse(query.get("fields") or usual), answer)
+    tree = fieldmask.parse(query.get("fields") or usual)
+    known = {*answer, "nextPageToken", "incompleteSearch", "description", "anchor"}
+    check_drive(tree, known)
+    return fieldmask.select(tree, answer)
 
 
 def _as_drive(refused: ApiError) -> DriveError:

@@ -95,6 +95,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         if answer.status != 204:
             self.send_header("Content-Type", answer.content_type)
+            self.send_header("Cache-Control", "private")
             self.send_header("Content-Length", str(len(answer.body)))
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -102,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
+
+    def version_string(self) -> str:
+        return "ESF"
 
     def log_message(self, *args: Any) -> None:
         pass

@@ -8,6 +8,7 @@ from tests.emulators.sheets.batch import Caller
 from tests.emulators.sheets.celldata import cell_data, spilled_data
 from tests.emulators.sheets.defaults import COLUMN_PIXELS, DEFAULT_FORMAT, ROW_PIXELS, THEME
 from tests.emulators.sheets.document import Spreadsheet
+from tests.emulators.sheets.grid import Row
 from tests.emulators.sheets.gridrange import Dimension, GridRange, plain
 from tests.emulators.sheets.ranges import resolve, within_grid
 from tests.emulators.sheets.requests_parts import (
@@ -121,8 +122,9 @@ def _grid_data(sheet: Sheet, r: GridRange, tree: fieldmask.Tree) -> dict[str, An
 def _row_data(
     sheet: Sheet, r0: int, r1: int, c0: int, c1: int, tree: fieldmask.Tree
 ) -> list[dict[str, Any]]:
-    rows: list[list[dict[str, Any]]] = [
-        [cell_data(cell, tree) for cell in row] for row in sheet.grid.block(r0, r1, c0, c1)
+    # A row ends with its last cell that holds anything, be it what the mask asks for or not.
+    rows = [
+        [cell_data(cell, tree) for cell in _ended(row)] for row in sheet.grid.block(r0, r1, c0, c1)
     ]
     for (row, column), value in sheet.spilled.items():
         if r0 <= row < r1 and c0 <= column < c1:
@@ -130,9 +132,13 @@ def _row_data(
             cells = rows[row - r0]
             cells.extend({} for _ in range(column - c0 + 1 - len(cells)))
             cells[column - c0] = {**cells[column - c0], **spilled_data(value)}
-    for cells in rows:
-        while cells and not cells[-1]:
-            cells.pop()
     while rows and not rows[-1]:
         rows.pop()
     return [{"values": cells} if cells else {} for cells in rows]
+
+
+def _ended(row: Row) -> Row:
+    end = len(row)
+    while end and ((last := row[end - 1]) is None or last.empty):
+        end -= 1
+    return row[:end]

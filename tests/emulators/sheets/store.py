@@ -63,10 +63,20 @@ class File:
                     "id": permission_id(email),
                     "type": "user",
                     "role": role,
-                    "emailAddress": email,
-                    "displayName": email.partition("@")[0],
+                    **person(email),
                 }
             )
+
+
+def person(email: str) -> dict[str, Any]:
+    """What a permission says of a user: a service account has no other name."""
+    own = email.endswith(".gserviceaccount.com")
+    return {
+        "emailAddress": email,
+        "displayName": email if own else email.partition("@")[0],
+        "deleted": False,
+        "pendingOwner": False,
+    }
 
 
 def permission_id(name: str) -> str:
