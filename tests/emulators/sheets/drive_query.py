@@ -1,72 +1,136 @@
-"""The `q` of files.list: `name = 'x' and mimeType="..." and 'folder' in parents`."""
+"""The `q` of files.list: `name = 'x' and (mimeType="..." or not 'folder' in parents)`."""
 
 import re
 from collections.abc import Callable
 
+from tests.emulators.sheets.drive_files import moment
 from tests.emulators.sheets.errors import DriveError
 from tests.emulators.sheets.store import SPREADSHEET, File
 
-_STRING = r"""(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")"""
-_TERM = re.compile(
-    rf"\s*(?P<not>not\s+)?(?:(?P<field>\w+)\s*(?P<op>=|!=|contains|<=|>=|<|>)\s*"
-    rf"(?:{_STRING}|(?P<word>true|false))|{_STRING}\s+in\s+(?P<list>\w+))\s*"
+Matcher = Callable[[File], bool]
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<sign>!=|<=|>=|[=<>()])"""
+    r"|(?P<word>[A-Za-z]+))\s*",
+    re.DOTALL,
 )
 
 
-def matcher(q: str) -> Callable[[File], bool]:
-    """Terms joined by `and`; `or` binds looser. Brackets are not read."""
-    alternatives = [[_term(part) for part in re.split(r"\sand\s", a)] for a in _split_or(q)]
-    return lambda file: any(all(term(file) for term in terms) for terms in alternatives)
+def matcher(q: str) -> Matcher:
+    """A file passes or not; a query that cannot be read is refused as Drive refuses it."""
+    tokens, at = [], 0
+    while at < len(q):
+        match = _TOKEN.match(q, at)
+        if match is None:
+            raise _invalid()
+        kind = match.lastgroup
+        assert kind is not None
+        tokens.append((kind, match.group(kind)))
+        at = match.end()
+    reader = _Reader(tokens)
+    found = reader.either()
+    if reader.at != len(tokens):
+        raise _invalid()
+    return found
 
 
-def _split_or(q: str) -> list[str]:
-    return re.split(r"\sor\s", q.strip().removeprefix("(").removesuffix(")"))
+def _invalid() -> DriveError:
+    return DriveError(400, "invalid", "Invalid Value", location="q")
 
 
-def _term(text: str) -> Callable[[File], bool]:
-    match = _TERM.fullmatch(text)
-    if match is None:
-        raise DriveError(400, "invalid", "Invalid Value", location="q")
-    strings = [g for g in match.groups()[3:5] + match.groups()[6:8] if g is not None]
-    word = match["word"]
-    value = re.sub(r"\\(.)", r"\1", strings[0]) if strings else word or ""
-    negated = bool(match["not"])
-    if match["list"]:
-        inside = _lists(match["list"], value)
-        return lambda file: inside(file) != negated
-    holds = _field(match["field"], match["op"], value)
-    return lambda file: holds(file) != negated
+class _Reader:
+    def __init__(self, tokens: list[tuple[str, str]]):
+        self.tokens = tokens
+        self.at = 0
+
+    def next(self) -> tuple[str, str]:
+        if self.at >= len(self.tokens):
+            raise _invalid()
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def word(self, wanted: str) -> bool:
+        here = self.tokens[self.at : self.at + 1]
+        if here and here[0] in (("word", wanted), ("sign", wanted)):
+            self.at += 1
+            return True
+        return False
+
+    def either(self) -> Matcher:
+        parts = [self.both()]
+        while self.word("or"):
+            parts.append(self.both())
+        return lambda file: any(part(file) for part in parts)
+
+    def both(self) -> Matcher:
+        parts = [self.one()]
+        while self.word("and"):
+            parts.append(self.one())
+        return lambda file: all(part(file) for part in parts)
+
+    def one(self) -> Matcher:
+        if self.word("not"):
+            inner = self.one()
+            return lambda file: not inner(file)
+        if self.word("("):
+            inner = self.either()
+            if not self.word(")"):
+                raise _invalid()
+            return inner
+        kind, first = self.next()
+        if kind == "text":
+            if not self.word("in"):
+                raise _invalid()
+            return _within(self.next()[1], _plain(first))
+        _, sign = self.next()
+        kind, value = self.next()
+        return _field(first, sign, _plain(value) if kind == "text" else value)
 
 
-def _lists(name: str, value: str) -> Callable[[File], bool]:
+def _plain(quoted: str) -> str:
+    return re.sub(r"\\(.)", r"\1", quoted[1:-1], flags=re.DOTALL)
+
+
+def _within(name: str, value: str) -> Matcher:
     if name == "parents":
         return lambda file: value in (*file.parents, "root")
     wanted = {"writers": ("writer", "owner"), "owners": ("owner",)}.get(name)
-    return lambda file: file.role_of(value) in wanted if wanted else file.role_of(value) is not None
+    if wanted is None:
+        return lambda file: file.role_of(value) is not None
+    return lambda file: file.role_of(value) in wanted
 
 
-def _field(name: str, op: str, value: str) -> Callable[[File], bool]:
-    from tests.emulators.sheets.drive_files import moment
+_SIGNS = ("=", "!=", "<", ">", "<=", ">=", "contains")
 
+
+def _field(name: str, sign: str, value: str) -> Matcher:
+    if sign not in _SIGNS:
+        raise _invalid()
     if name == "trashed":
-        return lambda file: file.trashed == (value == "true")
+        return lambda file: (file.trashed == (value == "true")) == (sign == "=")
+    if name in ("starred", "sharedWithMe"):
+        return lambda _: (value == "false") == (sign == "=")
     if name in ("modifiedTime", "createdTime"):
+        return lambda file: _compare(
+            moment(file.modified if name == "modifiedTime" else file.created), sign, value
+        )
+    if name not in ("name", "fullText", "mimeType"):
+        raise _invalid()
+    if sign == "contains":
+        return lambda file: value.casefold() in _text(file, name).casefold()
+    return lambda file: _compare(_text(file, name), sign, value)
 
-        def compare(file: File) -> bool:
-            stamp = moment(file.modified if name == "modifiedTime" else file.created)
-            return {
-                "<": stamp < value,
-                ">": stamp > value,
-                "<=": stamp <= value,
-                ">=": stamp >= value,
-                "=": stamp == value,
-            }.get(op, stamp != value)
 
-        return compare
+def _text(file: File, name: str) -> str:
+    return SPREADSHEET if name == "mimeType" else file.title
 
-    def text(file: File) -> str:
-        return {"name": file.title, "mimeType": SPREADSHEET}.get(name, "")
 
-    if op == "contains":
-        return lambda file: value.casefold() in text(file).casefold()
-    return lambda file: (text(file) == value) == (op == "=")
+def _compare(ours: str, sign: str, value: str) -> bool:
+    return {
+        "=": ours == value,
+        "!=": ours != value,
+        "<": ours < value,
+        ">": ours > value,
+        "<=": ours <= value,
+        ">=": ours >= value,
+    }[sign]
