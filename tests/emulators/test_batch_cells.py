@@ -276,9 +276,9 @@ def sort(*specs: tuple[int, str], where: Json) -> Json:
 
 
 def test_rows_are_sorted_by_one_column_after_another(sheets_api: Emulator):
-    book = Book(sheets_api, [["b", "2"], ["a", "2"], ["c", "1"], ["head", "0"]])
+    book = Book(sheets_api, [["a", "2"], ["c", "2"], ["b", "1"], ["head", "0"]])
     assert book.do(sort((1, "ASCENDING"), (0, "DESCENDING"), where=area(0, 3, 0, 2))) == [{}]
-    assert book.values() == [["c", "1"], ["b", "2"], ["a", "2"], ["head", "0"]]
+    assert book.values() == [["b", "1"], ["c", "2"], ["a", "2"], ["head", "0"]]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.emulators.sheets.gridrange import plain
 from tests.emulators.sheets.requests_formulas import moved, rewrite
 
 law = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -34,6 +34,8 @@ class Brush:
         self.document = document
         self.data = requests_masks.coloured("CellData", data)
         self.tree = tree
+        # What becomes of a format, by the format: cells share theirs.
+        self.known: dict[tuple[int, str | None], tuple[Json, dict[str, Json]]] = {}
         check_value(self.data.get("userEnteredValue", {}))
         if len(self.data.get("note", "")) > MAX_CELL_CHARACTERS:
             raise too_long()
@@ -49,7 +51,10 @@ class Brush:
             if self.wants(name):
                 changes[kept] = self.data.get(name) or None
         if self.wants("userEnteredFormat"):
-            changes |= self.formatted(cell)
+            seen = (id(cell.format), cell.link)
+            if seen not in self.known:
+                self.known[seen] = cell.format, self.formatted(cell)
+            changes |= self.known[seen][1]
         if changes:
             cell = cell.but(**changes)
         if self.wants("userEnteredValue"):

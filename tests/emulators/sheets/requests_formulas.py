@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.emulators.sheets.a1 import column_name, column_number, quoted
-from tests.emulators.sheets.cell import Cell
 from tests.emulators.sheets.gridrange import GridRange
 
 if TYPE_CHECKING:
@@ -188,15 +187,16 @@ def follow(document: "Spreadsheet", change: Callable[[GridRange], GridRange | No
 
 
 def change_formulas(sheet: "Sheet", change: Change) -> None:
-    for r, c, cell in list(sheet.grid.cells()):
-        if cell.formula is not None:
-            after = rewrite(cell.formula, change)
-            if after != cell.formula:
-                sheet.grid.put(r, c, with_formula(cell, after))
-
-
-def with_formula(cell: Cell, formula: str) -> Cell:
-    return cell.but(formula=formula)
+    found = [
+        (r, c, cell)
+        for r, row in enumerate(sheet.grid.rows)
+        for c, cell in enumerate(row)
+        if cell is not None and cell.formula is not None
+    ]
+    for r, c, cell in found:
+        after = rewrite(cell.formula or "", change)
+        if after != cell.formula:
+            sheet.grid.put(r, c, cell.but(formula=after))
 
 
 def sheet_renamed(document: "Spreadsheet", before: str, after: str) -> None:

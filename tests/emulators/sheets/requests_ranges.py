@@ -1,8 +1,10 @@
 """Cells put in or taken out of a part of a tab: their neighbours move over."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.emulators.sheets.batch import Caller, Reply, request
+from tests.emulators.sheets.cell import Cell
 from tests.emulators.sheets.document import Spreadsheet
 from tests.emulators.sheets.errors import ApiError
 from tests.emulators.sheets.gridrange import (
@@ -33,13 +35,7 @@ def insert_range(document: Spreadsheet, body: dict[str, Any], caller: Caller) ->
     if last_used(new, dimension) >= start and over > 0:
         grow(document, new.sheet, dimension, over)
     follow_shift(document, new, dimension, insertion(start, count))
-    for line in lines(new, dimension):
-        cells = [new.sheet.grid.cell(*place) for place in line]
-        size = len(cells)
-        shifted = (cells[:start] + [None] * count + cells[start:])[:size]
-        for place, cell in zip(line, shifted, strict=True):
-            if new.sheet.grid.cell(*place) is not cell:
-                new.sheet.grid.put(*place, cell)
+    push(new, dimension, count)
     return None
 
 
@@ -49,36 +45,53 @@ def delete_range(document: Spreadsheet, body: dict[str, Any], caller: Caller) ->
     dimension = moved_by(body)
     start, count = extent(gone, dimension)
     follow_shift(document, gone, dimension, deletion(start, start + count))
-    for line in lines(gone, dimension):
-        cells = [gone.sheet.grid.cell(*place) for place in line]
-        shifted = cells[:start] + cells[start + count :] + [None] * count
-        for place, cell in zip(line, shifted, strict=True):
-            if gone.sheet.grid.cell(*place) is not cell:
-                gone.sheet.grid.put(*place, cell)
+    pull(gone, dimension, count)
     return None
+
+
+def push(at: Area, dimension: Dimension, count: int) -> None:
+    """Everything from the range on goes `count` further; the range is empty then."""
+    grid = at.sheet.grid
+    if dimension is Dimension.COLUMNS:
+        for r in range(at.r0, min(at.r1, len(grid.rows))):
+            moved = grid.row(r)[at.c0 : grid.column_count - count]
+            grid.put_row(r, at.c0, [None] * count + list(moved))
+        return
+    last = min(len(grid.rows), grid.row_count - count)
+    for r in range(last - 1, at.r0 - 1, -1):
+        grid.put_row(r + count, at.c0, filled(grid.row(r)[at.c0 : at.c1], at.width))
+    for r in range(at.r0, min(at.r0 + count, len(grid.rows))):
+        grid.put_row(r, at.c0, [None] * at.width)
+
+
+def pull(at: Area, dimension: Dimension, count: int) -> None:
+    """Everything behind the range comes `count` nearer, over the range."""
+    grid = at.sheet.grid
+    if dimension is Dimension.COLUMNS:
+        for r in range(at.r0, min(at.r1, len(grid.rows))):
+            grid.put_row(r, at.c0, [*grid.row(r)[at.c0 + count :], *[None] * count])
+        return
+    for r in range(at.r0, len(grid.rows)):
+        grid.put_row(r, at.c0, filled(grid.row(r + count)[at.c0 : at.c1], at.width))
+
+
+def filled(cells: Sequence[Cell | None], width: int) -> list[Cell | None]:
+    return [*cells, *[None] * (width - len(cells))]
 
 
 def extent(at: Area, dimension: Dimension) -> tuple[int, int]:
     return (at.r0, at.height) if dimension is Dimension.ROWS else (at.c0, at.width)
 
 
-def lines(at: Area, dimension: Dimension) -> list[list[tuple[int, int]]]:
-    """The places of each column (or row) of the range from one end of the grid to the other."""
-    if dimension is Dimension.ROWS:
-        used = min(len(at.sheet.grid.rows) + at.height, at.sheet.grid.row_count)
-        rows = range(max(used, at.r1))
-        return [[(r, c) for r in rows] for c in range(at.c0, at.c1)]
-    columns = range(at.sheet.grid.column_count)
-    return [[(r, c) for c in columns] for r in range(at.r0, at.r1)]
-
-
 def last_used(at: Area, dimension: Dimension) -> int:
-    used = [
-        r if dimension is Dimension.ROWS else c
-        for r, c, _ in at.sheet.grid.cells()
-        if (at.c0 <= c < at.c1 if dimension is Dimension.ROWS else at.r0 <= r < at.r1)
-    ]
-    return max(used, default=-1)
+    """The last row (or column) that has a cell among the columns (or rows) of the range."""
+    rows = at.sheet.grid.rows
+    if dimension is Dimension.COLUMNS:
+        return max(map(len, rows[at.r0 : at.r1]), default=0) - 1
+    for r in range(len(rows) - 1, -1, -1):
+        if any(cell is not None for cell in rows[r][at.c0 : at.c1]):
+            return r
+    return -1
 
 
 def follow_shift(document: Spreadsheet, at: Area, dimension: Dimension, shift: Shift) -> None:

@@ -88,20 +88,23 @@ def rank(cell: Cell | None) -> tuple[int, Any]:
     return 0, value or 0
 
 
-def collation(text: str) -> tuple[Any, ...]:
+def collation(text: str) -> tuple[str, str, str]:
     """Letters whatever their case and accents first; then accents, then small before large."""
+    if text.isascii():
+        return text.lower().translate(_ASCII), "", text.swapcase()
     apart = unicodedata.normalize("NFD", text)
-    letters = [c for c in apart if not unicodedata.combining(c)]
-    return (
-        [(_class(c), c.casefold()) for c in letters],
-        [c for c in apart if unicodedata.combining(c)],
-        [c.isupper() for c in letters],
-    )
+    letters = "".join(_ranked(c) for c in apart.casefold() if not unicodedata.combining(c))
+    accents = "".join(c for c in apart if unicodedata.combining(c))
+    return letters, accents, text.swapcase()
 
 
-def _class(letter: str) -> int:
+def _ranked(letter: str) -> str:
+    """White space, punctuation, symbols, digits, letters: the kind stands before the letter."""
     kind = unicodedata.category(letter)[0]
-    return {"Z": 0, "C": 0, "P": 1, "S": 2, "N": 3}.get(kind, 4)
+    return {"Z": "0", "C": "0", "P": "1", "S": "2", "N": "3"}.get(kind, "4") + letter
+
+
+_ASCII = {number: _ranked(chr(number)) for number in range(128)}
 
 
 def check_merges(target: Area) -> None:
