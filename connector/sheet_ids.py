@@ -21,7 +21,7 @@ class Giving:
     first: Table
     wanted: dict[int, str]
     new: frozenset[str] = field(init=False)
-    lost: set[str] = field(default_factory=set)
+    _put_back: set[str] = field(default_factory=set)
     _open: dict[tuple[str, ...], list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -32,70 +32,100 @@ class Giving:
             self._open[self.first.rest(row, but)].append(row_id)
 
     def next(self, now: Table) -> Edits:
-        """What is still to be written into *now*: ids put back or taken away first, then given."""
+        """What is still to be written into *now*: ids put back, taken away or given."""
         column = now.columns.at["row_id"]
-        present = {now.row_id(row) for row in now.body()}
-        edits: Edits = {row: {column: text} for row, text in self._mended(now, present).items()}
         but = frozenset({column})
-        given = present & self.new
-        for row in now.body():
-            if now.row_id(row) or row in edits or not now.text(row, "tracking_url").strip():
+        doubtful = {
+            row: now.rest(row, but)
+            for row in now.body()
+            if not (row_id := now.row_id(row)) or row_id in self.new or row_id in self._put_back
+        }
+        missing = self._missing(now, doubtful)
+        given = {now.row_id(row) for row in doubtful} & self.new
+        edits: Edits = {}
+        for row, rest in doubtful.items():
+            row_id = now.row_id(row)
+            if row in missing.settled:
                 continue
-            ids = self._open.get(now.rest(row, but), [])
-            row_id = next((each for each in ids if each not in given), None)
-            if row_id is not None:
-                given.add(row_id)
-                edits[row] = {column: row_id}
+            has_link = bool(now.text(row, "tracking_url").strip())
+            old = missing.take(now, row, rest, is_meant=rest in self._open)
+            if old is not None:
+                target = old
+            elif row_id in self.new and has_link:
+                target = row_id
+            elif has_link:
+                target = next((each for each in self._open.get(rest, []) if each not in given), "")
+                given.add(target)
+            else:
+                target = ""
+            if target != row_id:
+                edits[row] = {column: target}
+                if old is not None:
+                    self._put_back.add(old)
         return edits
 
-    def _mended(self, now: Table, present: set[str]) -> dict[int, str]:
-        """Row → what its id must be instead of a new one that landed there."""
-        gone = {
-            self.first.row_id(row): row
-            for row in self.first.body()
-            if self.first.row_id(row) and self.first.row_id(row) not in present
-        }
-        but_now = frozenset({now.columns.at["row_id"]})
-        but_then = frozenset({self.first.columns.at["row_id"]})
-        by_rest: dict[tuple[str, ...], list[str]] = defaultdict(list)
-        by_link: dict[str, list[str]] = defaultdict(list)
-        for row_id, row in gone.items():
-            by_rest[self.first.rest(row, but_then)].append(row_id)
-            by_link[self.first.text(row, "tracking_url").strip()].append(row_id)
-        found: dict[int, str] = {}
-        for row in now.body():
+    def _missing(self, now: Table, doubtful: dict[int, tuple[str, ...]]) -> "_Missing":
+        """The ids there were before that stand in no row of theirs now."""
+        present = {now.row_id(row) for row in now.body() if row not in doubtful}
+        but = frozenset({self.first.columns.at["row_id"]})
+        missing = _Missing(self.first, but)
+        for row in self.first.body():
+            if (row_id := self.first.row_id(row)) and row_id not in present:
+                missing.add(row_id, row)
+        for row, rest in doubtful.items():
             row_id = now.row_id(row)
-            if row_id not in self.new:
-                continue
-            old = self._before(now, row, gone, by_rest, but_now, by_link)
-            if old is not None:
-                del gone[old]
-                found[row] = old
-            elif not now.text(row, "tracking_url").strip():
-                found[row] = ""
+            if row_id in missing.ids and missing.fits(row_id, now, row, rest):
+                missing.drop(row_id)
+                missing.settled.add(row)
+        return missing
+
+
+class _Missing:
+    """Ids whose rows are looked for, by check_ref, by all they said, and last by their links."""
+
+    def __init__(self, first: Table, but: frozenset[int]) -> None:
+        self.ids: dict[str, int] = {}
+        self.settled: set[int] = set()  # rows of now that bear their own
+        self._first = first
+        self._but = but
+        self._by_rest: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        self._by_link: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, row_id: str, row: int) -> None:
+        self.ids[row_id] = row
+        self._by_rest[self._first.rest(row, self._but)].append(row_id)
+        self._by_link[self._first.text(row, "tracking_url").strip()].append(row_id)
+
+    def drop(self, row_id: str) -> None:
+        del self.ids[row_id]
+
+    def fits(self, row_id: str, now: Table, row: int, rest: tuple[str, ...]) -> bool:
+        """Whether *row* is the one that had this id."""
+        if ref := now.text(row, CHECK_REF).strip():
+            return ref == row_id
+        then = self.ids[row_id]
+        link = self._first.text(then, "tracking_url").strip()
+        return self._first.rest(then, self._but) == rest or (
+            link == now.text(row, "tracking_url").strip() and len(self._by_link[link]) == 1
+        )
+
+    def take(self, now: Table, row: int, rest: tuple[str, ...], *, is_meant: bool) -> str | None:
+        """The id that *row* had; *is_meant*: a new one may be right, too."""
+        found = self._find(now, row, rest, is_meant=is_meant)
+        if found is not None:
+            self.drop(found)
         return found
 
-    def _before(
-        self,
-        now: Table,
-        row: int,
-        gone: dict[str, int],
-        by_rest: dict[tuple[str, ...], list[str]],
-        but: frozenset[int],
-        by_link: dict[str, list[str]],
-    ) -> str | None:
-        """The id that stood in *row* before a new one was written over it."""
+    def _find(self, now: Table, row: int, rest: tuple[str, ...], *, is_meant: bool) -> str | None:
         ref = now.text(row, CHECK_REF).strip()
-        if ref in gone:
+        if ref in self.ids:
             return ref
-        rest = now.rest(row, but)
-        same = [each for each in by_rest.get(rest, []) if each in gone]
+        same = [each for each in self._by_rest.get(rest, []) if each in self.ids]
         if same:
             return same[0]
-        if rest in self._open:
-            return None  # a row that was meant, or its twin
+        if is_meant or not now.row_id(row):
+            return None
         # Edited in the same moment: its link alone has to do, where that leaves no doubt.
-        alike = [
-            each for each in by_link.get(now.text(row, "tracking_url").strip(), []) if each in gone
-        ]
-        return alike[0] if len(alike) == 1 else None
+        link = now.text(row, "tracking_url").strip()
+        alike = [each for each in self._by_link.get(link, []) if each in self.ids]
+        return alike[0] if link and len(alike) == 1 else None

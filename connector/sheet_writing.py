@@ -14,7 +14,7 @@ from connector.errors import ConnectorError
 from connector.rows import Targets, text_of
 from connector.sheet_a1 import cell_name
 from connector.sheet_errors import ColumnProtected, SheetMoving, SheetRefused
-from connector.sheet_ids import MOST_GOES, Giving
+from connector.sheet_giving import IdGiver
 from connector.sheet_links import Found, shows_a_label
 from connector.sheet_plan import MOST_ROWS, Doubt, header_holds, strays
 from connector.sheet_tab import SheetTab
@@ -47,6 +47,11 @@ class SheetWriter:
         self._protect = protect
         self._doubt = Doubt()
         self._heading_fix: Edits = {}
+        self._ids = IdGiver(tab, self._claimed, name=name, stats=self.stats)
+
+    def give(self, table: Table, wanted: Mapping[int, str]) -> int:
+        """Give ids to rows of *table*. Returns to how many."""
+        return self._ids.give(table, wanted)
 
     def table(self, beside: SheetTab | None = None) -> Table:
         """The tab as it is now; where headings of ours were hit, as it should be."""
@@ -89,6 +94,7 @@ class SheetWriter:
 
     def settled(self) -> Table:
         """The tab with all that went astray before put back."""
+        self._ids.finish()
         for _ in range(_GOES):
             table = self.ready()
             fix = self._fix(table)
@@ -98,6 +104,7 @@ class SheetWriter:
 
     def glance(self) -> Table:
         """The tab as it is; only what is known to be astray makes this write."""
+        self._ids.finish()
         return self.settled() if self._doubt.sent else self.table()
 
     def mend(self, table: Table, edits: Edits) -> None:
@@ -109,6 +116,7 @@ class SheetWriter:
 
     def flush(self, changes: Sequence[Change]) -> list[Written]:
         """Put at most MOST_ROWS changes into their rows."""
+        self._ids.finish()
         blocked: dict[str, str] = {}
         for _ in range(_GOES):
             try:
@@ -139,50 +147,6 @@ class SheetWriter:
             return len(edits)
         self.settled()
         return 0
-
-    def give(self, table: Table, wanted: dict[int, str]) -> int:
-        """Give ids to rows of *table*. Returns to how many."""
-        given = 0
-        rows = sorted(wanted)
-        for start in range(0, len(rows), MOST_ROWS):
-            some = {row: wanted[row] for row in rows[start : start + MOST_ROWS]}
-            giving = Giving(first=table, wanted=some)
-            present = self._give(giving, table)
-            given += sum(row_id in present for row_id in giving.new)
-            if start + MOST_ROWS < len(rows):
-                moved = self.table()
-                # The rest is found again by what the rows say.
-                wanted = _found_again(table, wanted, rows[start + MOST_ROWS :], moved)
-                table = moved
-                rows = rows[: start + MOST_ROWS] + sorted(wanted)
-        return given
-
-    def _give(self, giving: Giving, table: Table) -> set[str]:
-        claims = Doubt()
-        now: Table | None = table
-        for _ in range(MOST_GOES):
-
-            def go() -> Table | None:
-                nonlocal now
-                if now is None:
-                    now = self._claimed(claims)
-                here, now = now, None
-                edits = giving.next(here)
-                if not edits:
-                    return here
-                claims.add(here, edits)
-                echo = self.tab.put(here, edits)
-                if not strays(here, edits, echo) and header_holds(
-                    here, echo.first, echo.header or []
-                ):
-                    return here.patched(edits)
-                self.stats["repairs"] += 1
-                return None
-
-            done = self.tab.calls.patiently(go)
-            if done is not None:
-                return {done.row_id(row) for row in done.body()}
-        raise SheetMoving(self._name)
 
     def _claimed(self, claims: Doubt) -> Table:
         """The tab again; a heading that an id replaced is put back first."""
@@ -319,19 +283,3 @@ class _Refused(Exception):
 
 def _failed(row_id: str, detail: str) -> Written:
     return Written(row_id=row_id, writeback=Writeback.FAILED, detail=detail)
-
-
-def _found_again(
-    then: Table, wanted: Mapping[int, str], rows: Sequence[int], now: Table
-) -> dict[int, str]:
-    """The *rows* of *then* in *now*, by all they say; what was edited meanwhile waits."""
-    but_then = frozenset({then.columns.at["row_id"]})
-    but_now = frozenset({now.columns.at["row_id"]})
-    open_: dict[tuple[str, ...], list[int]] = {}
-    for row in rows:
-        open_.setdefault(then.rest(row, but_then), []).append(row)
-    found: dict[int, str] = {}
-    for row in now.body():
-        if not now.row_id(row) and (several := open_.get(now.rest(row, but_now))):
-            found[row] = wanted[several.pop(0)]
-    return found

@@ -6,18 +6,21 @@ the write of a flush, and (in one test) from a thread that knows no moments.
 """
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from connector.memory import IdsOnly
+from connector.registered import Mode
 from connector.sheet_errors import SheetMoving
 from connector.sheet_google import GoogleCalls
 from connector.sheets import SheetSource
-from connector.source import Change, Written
+from connector.source import Cells, Change, Row
 from tests.emulators.sheets.emulator import Emulator
 from tests.emulators.sheets.store import File
 
@@ -80,7 +83,7 @@ class People:
         if kind == "insert":
             made = [self.new_row(row_id=False) for _ in range(self.random.randrange(1, 4))]
             return {"do": "insert_rows", "at": at, "count": len(made), "rows": made}
-        if kind == "delete" and count > ROWS // 2:
+        if kind == "delete" and count > 100:
             return {"do": "delete_rows", "start": at, "end": at + 1}
         if kind == "move":
             to = self.random.randrange(1, count)
@@ -136,12 +139,12 @@ def result(number: int) -> Change:
 NEW = {"check_status": "valid", "conclusion": "valid", "error": "", "ready_for_ads": "TRUE"}
 
 
-def crowd(api: Emulator, seed: int) -> People:
-    """A sheet with 1,000 rows to check and some more, and the people who work in it."""
+def crowd(api: Emulator, seed: int, *, count: int = ROWS, old: bool = True) -> People:
+    """A sheet with rows to check and some more, and the people who work in it."""
     people = People(api, api.new("Links", [HEADINGS]), seed)
     rows = [HEADINGS]
-    rows += [people.new_row(old=number % 2 == 0) for number in range(1, ROWS + 1)]
-    rows += [people.new_row(old=True) for _ in range(BYSTANDERS)]
+    rows += [people.new_row(old=old and number % 2 == 0) for number in range(1, count + 1)]
+    rows += [people.new_row(old=old) for _ in range(BYSTANDERS)]
     people.file = api.new("Links", rows)
     return people
 
@@ -162,9 +165,10 @@ class Meddler:
 
 
 Open = Callable[..., SheetSource]
+T = TypeVar("T")
 
 
-def persistently(write: Callable[[], list[Written]]) -> list[Written]:
+def persistently(write: Callable[[], T]) -> T:
     """As the agent does: again, when people would not stop."""
     for _ in range(50):
         try:
@@ -202,16 +206,10 @@ def check_truth(people: People, written: set[int]) -> None:
     assert seen == set(people.rows) - people.deleted
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_results_reach_their_rows_while_people_move_them(
-    sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    people = crowd(sheets_api, seed)
-    source = open_sheet(people.file)
-    meddler = Meddler(monkeypatch, people, often=0.7)
+def write_all(people: People, source: SheetSource, *, count: int = ROWS) -> set[int]:
+    """Write a result for each of the rows; returns which were written."""
     written: set[int] = set()
-
-    for start in range(1, ROWS + 1, FLUSH):
+    for start in range(1, count + 1, FLUSH):
         changes = [result(number) for number in range(start, start + FLUSH)]
         words = persistently(partial(source.write, changes))
         for change, word in zip(changes, words, strict=True):
@@ -221,10 +219,178 @@ def test_results_reach_their_rows_while_people_move_them(
             else:
                 assert word.writeback == "missing"
                 assert f"s{change.row_id[2:]}" in people.deleted
-    meddler.often = 0.0
+    return written
 
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_results_reach_their_rows_while_people_move_them(
+    sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    people = crowd(sheets_api, seed)
+    source = open_sheet(people.file)
+    meddler = Meddler(monkeypatch, people, often=0.7)
+
+    written = write_all(people, source)
+
+    meddler.often = 0.0
     check_truth(people, written)
-    assert people.done["sort"] > 0 < people.done["move"]
-    assert people.done["insert"] > 0 < people.done["delete"]
+    assert min(people.done[kind] for kind in ("sort", "insert", "delete", "move", "type")) > 0
     assert source.stats["repairs"] > 0
     assert source.audit().is_clean
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_results_reach_their_rows_although_answers_are_lost_as_well(
+    sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    people = crowd(sheets_api, seed)
+    source = open_sheet(people.file)
+    meddler = Meddler(monkeypatch, people, often=0.5)
+    for skip in range(0, 60, 3):
+        kind = people.random.choice(["timeout_after", "timeout_before", "502", "429"])
+        sheets_api.faults.add(kind, "values.batchUpdate", skip=skip)
+
+    written = write_all(people, source)
+
+    meddler.often = 0.0
+    check_truth(people, written)
+    assert source.stats["repairs"] > 0
+
+
+def test_two_calls_a_flush_when_nobody_interferes(sheets_api: Emulator, open_sheet: Open) -> None:
+    people = crowd(sheets_api, 6)
+    source = open_sheet(people.file)
+
+    written = write_all(people, source)
+
+    check_truth(people, written)
+    assert source.stats["repairs"] == 0
+    assert dict(source.calls) == {"read": ROWS // FLUSH, "write": ROWS // FLUSH}
+
+
+def test_results_reach_their_rows_beside_people_who_know_no_moments(
+    sheets_api: Emulator, open_sheet: Open
+) -> None:
+    people = crowd(sheets_api, 7)
+    source = open_sheet(people.file)
+    done = threading.Event()
+    fell: list[Exception] = []
+
+    def work() -> None:
+        # An edit for every few calls, whenever in them it comes.
+        acted = 0
+        try:
+            while not done.wait(0.001):
+                if len(sheets_api.log.entries()) >= 3 * (acted + 1):
+                    people.act()
+                    acted += 1
+        except Exception as error:  # noqa: BLE001 - shown by the test
+            fell.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        written = write_all(people, source)
+    finally:
+        done.set()
+        worker.join()
+
+    assert not fell
+    check_truth(people, written)
+    assert sum(people.done.values()) > 10
+
+
+@pytest.mark.parametrize("seed", [8, 9, 10])
+def test_ids_are_given_and_none_is_lost_while_people_move_rows(
+    sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    people = People(sheets_api, sheets_api.new("Links", [HEADINGS]), seed)
+    rows = [people.new_row(row_id=number % 3 > 0, old=number % 3 == 1) for number in range(600)]
+    people.file = sheets_api.new("Links", [HEADINGS, *rows])
+    before = {said(row)["serial"]: said(row) for row in rows}
+    source = open_sheet(people.file)
+    meddler = Meddler(monkeypatch, people, often=0.8)
+
+    for _ in range(6):
+        persistently(source.assign_ids)
+    meddler.often = 0.0
+    source.assign_ids()
+
+    seen: Counter[str] = Counter()
+    for row in filter(any, sheets_api.rows(people.file)[1:]):
+        texts = said(row)
+        assert {name: texts[name] for name in THEIRS} == people.rows[texts["serial"]]
+        old = before.get(texts["serial"], {})
+        assert texts["row_id"].startswith("r_")
+        if old.get("row_id"):
+            assert {name: texts[name] for name in OURS} == {name: old[name] for name in OURS}
+            assert texts["row_id"] == old["row_id"]
+        seen[texts["row_id"]] += 1
+    assert set(seen.values()) == {1}
+    assert source.stats["repairs"] > 0
+
+
+class Paused:
+    """A revision that gives ids and tells every third row that it is left out."""
+
+    def __init__(self) -> None:
+        self.ids = IdsOnly()
+
+    def survey(self, row: Row) -> None:
+        self.ids.survey(row)
+
+    def decide(self, row: Row) -> Cells | None:
+        cells = dict(self.ids.decide(row) or {})
+        if int(row.tracking_url.rpartition("/")[2]) % 3 == 0:
+            cells |= {"check_status": "skipped", "skip_reason": f"told {row.tracking_url}"}
+        return cells or None
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_what_rows_are_told_stands_in_those_rows(
+    sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    people = People(sheets_api, sheets_api.new("Links", [HEADINGS]), seed)
+    rows = [people.new_row(row_id=number % 2 > 0) for number in range(300)]
+    people.file = sheets_api.new("Links", [HEADINGS, *rows])
+    source = open_sheet(people.file)
+    meddler = Meddler(monkeypatch, people, often=0.7)
+
+    persistently(partial(source.revise, Paused))
+    meddler.often = 0.0
+    source.revise(Paused)
+
+    for row in filter(any, sheets_api.rows(people.file)[1:]):
+        texts = said(row)
+        assert {name: texts[name] for name in THEIRS} == people.rows[texts["serial"]]
+        is_told = int(texts["serial"][1:]) % 3 == 0
+        assert texts["skip_reason"] == (f"told {texts['tracking_url']}" if is_told else "")
+        assert texts["check_ref"] in ("", texts["row_id"])
+
+
+@pytest.mark.parametrize("seed", [13, 14])
+def test_in_a_results_tab_nothing_ever_strays(
+    sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    people = crowd(sheets_api, seed, count=200, old=False)
+    source = open_sheet(people.file, mode=Mode.RESULTS_TAB)
+    source.assign_ids()
+    append = GoogleCalls.append_values
+
+    def appended(calls: GoogleCalls, range_: str, values: list[list[str]]) -> Any:
+        people.act()
+        return append(calls, range_, values)
+
+    monkeypatch.setattr(GoogleCalls, "append_values", appended)
+    before = dict(source.calls)
+
+    written = write_all(people, source, count=200)
+
+    spent = {kind: source.calls[kind] - before[kind] for kind in ("read", "write")}
+    assert spent == {"read": 200 // FLUSH, "write": 200 // FLUSH}
+    for row in filter(any, sheets_api.rows(people.file)[1:]):
+        texts = said(row)
+        assert {name: texts[name] for name in THEIRS} == people.rows[texts["serial"]]
+        number = int(texts["serial"][1:])
+        expected = f"https://shop.example/{number}" if number in written else ""
+        assert texts["final_url"] == expected
