@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulators.sheets.emulator import Emulator
+from tests.emulators.sheets.store import File
 from tests.machines import Machine, Source
 from tests.processes import Relay
 from tests.processes import wait_until as eventually
@@ -231,3 +233,70 @@ def test_ctrl_c_leaves_the_refresh_to_go_on(machine, site):
     refresh_id = errors.rpartition("--cancel ")[2].strip()
     assert machine.linkrow("refresh", "spring", "--id", refresh_id).returncode == 0
     assert_each_row_ended_once(source, refresh_id)
+
+
+# Sheets
+
+
+@pytest.fixture
+def sheet(machine: Machine, sheets_api: Emulator, tmp_path: Path) -> Callable[..., File]:
+    """A registered tab of links, called spring."""
+
+    def register(links: list[str]) -> File:
+        machine.environ |= {
+            "LINKROW_SHEETS_API": sheets_api.url,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(sheets_api.credentials(tmp_path)),
+        }
+        rows = [["note", "tracking_url"], *[[f"n{n}", link] for n, link in enumerate(links)]]
+        file = sheets_api.new("Offers", tabs=[{"title": "Links", "rows": rows, "sheet_id": 77}])
+        url = sheets_api.sheet_url(file, 77)
+        added = machine.linkrow("source", "add", url, "--name", "spring")
+        assert added.returncode == 0, added.stderr
+        return file
+
+    return register
+
+
+@pytest.mark.timeout(300)
+def test_a_sheets_refresh_outlives_its_agent_while_people_sort(machine, site, sheet, sheets_api):
+    links = [f"{site.url}/fast/{n}" for n in range(20)]
+    links += [f"{site.url}/slow/{n}" for n in range(40)]
+    file = sheet(links)
+    narrow(machine.relay)
+    machine.start_agent()
+    asked = json.loads(machine.linkrow("refresh", "spring", "--json").stdout)
+    site.wait_for("/slow/", IN_THE_AIR)
+
+    machine.kill_agent()
+    sheets_api.edit(file, {"do": "sort", "tab": "Links", "column": 0, "descending": True})
+    site.gate.set()
+    machine.start_agent()
+    done = machine.linkrow("refresh", "spring", "--id", asked["refresh_id"], "--json")
+
+    assert done.returncode == 0, done.stdout + done.stderr + machine.log
+    found = json.loads(done.stdout)
+    assert (found["rows"], found["submitted"], found["finished"]) == (60, 60, 60)
+    assert found["by_writeback"] == {"written": 60}
+    headings, *rows = sheets_api.rows(file, "Links")
+    for row in rows:
+        cells = dict(zip(headings, row, strict=False))
+        path = cells["tracking_url"].removeprefix(site.url)
+        assert links[int(cells["note"][1:])] == cells["tracking_url"]
+        assert (cells["conclusion"], cells["final_url"]) == ("valid", f"{site.url}/page{path}")
+    assert len({row[headings.index("row_id")] for row in rows}) == 60
+
+
+def test_a_tab_that_was_deleted_fails_its_refresh_in_words(machine, site, sheet, sheets_api):
+    file = sheet([f"{site.url}/fast/1"])
+    machine.start_agent()
+    assert machine.linkrow("refresh", "spring", "--wait").returncode == 0
+    sheets_api.edit(
+        file,
+        {"do": "batch", "requests": [{"addSheet": {"properties": {"title": "Other"}}}]},
+        {"do": "delete_tab", "tab": "Links"},
+    )
+
+    failed = machine.linkrow("refresh", "spring", "--wait", "--quiet")
+
+    assert failed.returncode == 5, failed.stdout + failed.stderr
+    assert "[tab_not_found]" in failed.stderr
