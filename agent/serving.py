@@ -17,6 +17,7 @@ from agent.course import Course
 from agent.duty import Duty
 from agent.events import Events
 from agent.roster import Roster
+from agent.watched import Watched
 from agent.writing import Writing
 from connector.errors import AlreadyRunning, ConnectorError
 from connector.patience import Patience
@@ -43,6 +44,7 @@ class _One:
 
     entry: RegisteredSource
     source: CheckedSource | None = None
+    lent: Source | None = None  # the same, for whoever reads it
     held: ExitStack = field(default_factory=ExitStack)
     task: threading.Thread | None = None
     error: Exception | None = None  # of the last try
@@ -229,9 +231,9 @@ class Serving:
         """Announce it, or do so no longer."""
         entry = self._entries.get(source_id)
         is_wanted = entry is not None and not entry.is_paused and not one.is_ending
-        if is_wanted and one.is_well and one.source is not None:
-            if self._announced.get(source_id) is not one.source:
-                self._announced = {**self._announced, source_id: one.source}
+        if is_wanted and one.is_well and one.lent is not None:
+            if self._announced.get(source_id) is not one.lent:
+                self._announced = {**self._announced, source_id: one.lent}
         elif source_id in self._announced:
             self._announced = {
                 known: source for known, source in self._announced.items() if known != source_id
@@ -252,12 +254,16 @@ class Serving:
                 one.source.check()
         except (ConnectorError, OSError) as error:
             one.error = error
+            if one.source is not None:
+                # With whatever credentials there are by then, and not those it began with.
+                one.source.close()
 
     def _open(self, roster: Roster, one: _One) -> None:
         with ExitStack() as attempt:
             if not attempt.enter_context(roster.claim(one.entry.source_id)):
                 raise AlreadyRunning(one.entry.name)
             source = roster.open(one.entry)
+            attempt.callback(source.close)
             source.check()
             one.held = attempt.pop_all()
         one.source = source
@@ -272,6 +278,7 @@ class Serving:
         one.failures, one.told, one.is_well = 0, "", True
         if not one.is_open:
             one.is_open = True
+            one.lent = Watched(one.source, lambda error: self._note_trouble(source_id, error))
             self._writing.take_on(
                 one.source,
                 pace=roster.pace(one.entry),
@@ -282,7 +289,7 @@ class Serving:
         self._tell(one.entry, "served")
 
     def _note_trouble(self, source_id: str, error: Exception) -> None:
-        """Its writer says that it cannot write; what will not pass is looked into."""
+        """Somebody could not read or write it; what will not pass by itself is looked into."""
         if getattr(error, "permanent", False):
             self._troubles[source_id] = error
 

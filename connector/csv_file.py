@@ -57,6 +57,9 @@ class CsvFile:
         with self._reader.opened() as file:
             self._reader.look(file)
 
+    def close(self) -> None:
+        """Nothing is held between two calls."""
+
     def columns(self) -> Columns:
         """Which of its columns are ours."""
         with self._reader.opened() as file:

@@ -109,3 +109,6 @@ class CheckedSource(Source, Protocol):
 
     def check(self) -> None:
         """Return when the rows can be worked on; nothing is changed."""
+
+    def close(self) -> None:
+        """Let go of connections and of who we are; the next call begins anew."""

@@ -262,6 +262,55 @@ def test_an_audit_brings_a_strayed_result_back(linkrow, site, sheet, google, she
     assert links.column("check_ref") == [row["check_ref"] for row in right]
 
 
+def test_a_sheet_whose_credentials_are_revoked_is_served_again_with_new_ones(
+    linkrow, site, sheet, google, relay, sheets_api, eventually
+):
+    links = sheet([f"{site.url}/fast/{number}" for number in range(5)])
+    key = Path(google["GOOGLE_APPLICATION_CREDENTIALS"])
+    assert linkrow("source", "add", links.url, "--quiet", **google).returncode == 0
+    agent = linkrow.start("agent", "run", "--relay", relay, *LOOPBACK, **google)
+    first = linkrow("refresh", "Offers / Links", "--wait", **google)
+    sheets_api.accounts.strict = True
+    sheets_api.accounts.revoke("linkrow@linkrow-test.iam.gserviceaccount.com")
+
+    failed = linkrow("refresh", "Offers / Links", "--wait", "--json", **google)
+    links.file.share("other@linkrow-test.iam.gserviceaccount.com", "writer")
+    robot = sheets_api.service_account("other@linkrow-test.iam.gserviceaccount.com")
+    key.write_text(json.dumps(robot))
+    again = linkrow("refresh", "Offers / Links", "--wait", "--json", **google)
+
+    assert first.returncode == 0, first.stderr
+    assert failed.returncode == 5
+    assert json.loads(failed.stdout)["error"]["code"] == "sheet_login_revoked"
+    assert again.returncode == 0, again.stdout
+    assert_right(links, site)
+    agent.send_signal(signal.SIGTERM)
+    assert agent.wait(90) == 0
+    assert agent.stderr.read().count("cannot be served now") == 1
+
+
+def test_a_sheet_that_is_not_shared_any_more_stops_no_other_and_comes_back(
+    linkrow, site, sheet, table, google, relay, eventually
+):
+    links = sheet([f"{site.url}/fast/{number}" for number in range(5)])
+    table.fill([f"{site.url}/fast/f{number}" for number in range(5)])
+    for place in (links.url, table.path):
+        assert linkrow("source", "add", place, "--quiet", **google).returncode == 0
+    links.file.share("linkrow@linkrow-test.iam.gserviceaccount.com", "")
+    agent = linkrow.start("agent", "run", "--relay", relay, *LOOPBACK, **google)
+
+    assert linkrow("refresh", "links.csv", "--wait").returncode == 0
+    links.file.share("linkrow@linkrow-test.iam.gserviceaccount.com", "writer")
+    assert linkrow("refresh", "Offers / Links", "--wait").returncode == 0
+
+    assert_right(links, site)
+    agent.send_signal(signal.SIGTERM)
+    assert agent.wait(90) == 0
+    said = agent.stderr.read()
+    assert said.count("Offers / Links cannot be served now") == 1
+    assert "share it with linkrow@linkrow-test.iam.gserviceaccount.com as editor" in said
+
+
 def test_the_commands_that_add_names_for_a_sheet_work_as_they_stand(linkrow, sheet, site, google):
     links = sheet([f"{site.url}/fast/1"], heading="Link")
     said = linkrow("source", "check", links.url, "--column", "tracking_url=Link", **google).stdout
