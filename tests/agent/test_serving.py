@@ -39,7 +39,8 @@ PACE = Pace(first_pause=0.01, longest_pause=0.05, hopeless_seconds=600.0)
 
 @pytest.fixture
 def broker(redis: object) -> Broker:
-    broker = Broker(redis, settings=QueueSettings(lease_seconds=4, renew_seconds=1))
+    settings = QueueSettings(lease_seconds=4, renew_seconds=1, obligation_seconds=2)
+    broker = Broker(redis, settings=settings)
     broker.rebuild(sources=[], quotas=[], unfinished=[], owed=[])
     return broker
 
@@ -120,11 +121,18 @@ class Machine:
     """One agent that serves whatever is registered in its folder."""
 
     def __init__(
-        self, folder: Path, relay: Relay, *, is_open: bool = True, until_empty: bool = False, **more
+        self,
+        folder: Path,
+        relay: Relay,
+        *,
+        device: str = DEVICE,
+        is_open: bool = True,
+        until_empty: bool = False,
+        **more: object,
     ) -> None:
         self.walker = Walker("https://page.example/", is_open=is_open)
         self.spool = Spool(folder / "agent" / "spool.sqlite3")
-        self.relay = relay.client(DEVICE)
+        self.relay = relay.client(device)
         self.stop = threading.Event()
         self._said = io.StringIO()
         self.agent = Agent(
@@ -184,8 +192,8 @@ def table(tmp_path: Path, relay: Relay) -> Callable[[str], Table]:
 def start(tmp_path: Path, relay: Relay) -> Iterator[Callable[..., Machine]]:
     started: list[Machine] = []
 
-    def begin(**more: object) -> Machine:
-        started.append(Machine(tmp_path, relay, **more))
+    def begin(*, folder: Path = tmp_path, **more: object) -> Machine:
+        started.append(Machine(folder, relay, **more))
         return started[-1]
 
     yield begin
@@ -363,6 +371,24 @@ def test_what_a_removed_source_owes_is_kept_told_and_written_once_it_is_back(tab
 
     eventually(first.is_written)
     assert again.end() == 0
+
+
+def test_what_a_removed_source_owes_is_written_by_another_machine_that_serves_it(
+    tmp_path, table, start
+):
+    first = table("first").add()
+    jobs = first.submit()
+    machine = start(opening=locked)
+    eventually(lambda: machine.agent._writing.of(first.source_id) == 2)
+    Registry(tmp_path / "other").add(first.entry)
+
+    first.registry.remove(first.source_id)
+    machine.await_said("removed", "first")
+    other = start(folder=tmp_path / "other", device="two", is_open=False)
+
+    eventually(first.is_written)
+    eventually(lambda: {writeback(first.relay, job) for job in jobs} == {Writeback.WRITTEN})
+    assert not other.walker.walking
 
 
 def test_results_that_waited_for_a_source_are_written_by_the_next_agent(table, start):
