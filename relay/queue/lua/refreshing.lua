@@ -107,7 +107,7 @@ function refresh_ended(id, account, source, ending)
   local known = refresh_state(account, refresh)
   if not known or REFRESH_IS_OVER[known] then return end
   if ending.status == 'done' then
-    call('HSET', refresh_key(member), 'state', 'running', 'error_code', '', 'error_detail', '')
+    call('HSET', refresh_key(member), 'state', 'running')
     call('ZADD', 'linkrow:refreshes', NOW + 60, member)
     tell_of_refresh(member)
     count(account, refresh, 'finished', 0)         -- perhaps there was nothing to submit

@@ -598,6 +598,21 @@ def test_a_refresh_that_somebody_canceled_through_rq_is_canceled_here(world, sub
     assert world.job(job_id).status == "canceled"
 
 
+def test_of_a_refresh_that_redis_forgot_nothing_comes_back_but_its_job(world, redis) -> None:
+    asked = world.ask()
+    redis.delete(f"linkrow:refresh:acct_a:{asked.refresh_id}")
+
+    (lease,) = world.lease_to_read()
+    assert world.read(lease, "reading", rows=1) == "accepted"
+    everything = ReleaseRequest(all=True, sources=["src_a"])
+    world.broker.release(world.caller(device="dev_1"), everything)
+    assert world.read(world.lease_to_read()[0], rows=1) == "accepted"
+
+    assert redis.keys("linkrow:refresh:*") == []
+    assert world.broker.progress("acct_a", asked.refresh_id) is None
+    assert world.ask().disposition == "created"
+
+
 def test_depth_counts_a_refresh_until_its_job_has_ended(world, redis) -> None:
     world.ask()
     asked_for = int(redis.get("linkrow:depth:acct_a"))
