@@ -94,7 +94,17 @@ class Cell:
     @property
     def empty(self) -> bool:
         """Has neither a value nor anything else: may be dropped from its row."""
-        return all(getattr(self, name) is None for name in self.__slots__)
+        return (
+            self.value is None
+            and self.format is None
+            and self.formula is None
+            and self.note is None
+            and self.link is None
+            and self.validation is None
+            and self.runs is None
+            and self.chips is None
+            and self.pivot is None
+        )
 
     @property
     def blank(self) -> bool:

@@ -47,6 +47,7 @@ class Fault:
     hits: int = 0
 
     def __post_init__(self) -> None:
+        self.kind = str(self.kind)
         if self.kind not in KINDS:
             raise ValueError(f"no such fault: {self.kind}; there are {', '.join(KINDS)}")
 
