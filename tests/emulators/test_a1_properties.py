@@ -3,7 +3,7 @@
 import string
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.emulators.sheets import a1, values
@@ -32,6 +32,8 @@ def test_a_column_has_one_name(column: int):
     assert a1.column_number(a1.column_name(column)) == column
 
 
+@example("it's", 0, 0, 0, 0)
+@example("A1", 2, 0, 1, 0)
 @given(titles, rows, rows, columns, columns)
 def test_a_range_is_read_as_it_was_spelled(title: str, r0: int, r1: int, c0: int, c1: int):
     document = Spreadsheet("x", "t")

@@ -122,6 +122,24 @@ def test_the_echo_shows_all_that_was_asked_for_with_untouched_cells(sheets_api: 
     assert second["updatedData"]["values"] == [["", "", "done", "r_2"]]
 
 
+def test_the_echo_of_a_short_write_shows_the_whole_range_that_was_asked_for(sheets_api: Emulator):
+    sheet = Sheet(sheets_api, [["a", "b"], ["c", "d"], ["e", "f"]])
+    answer = sheet.put("A1:B2", [["new"]], includeValuesInResponse="true")
+    assert answer["updatedRange"] == "Sheet1!A1"
+    assert answer["updatedData"] == {
+        "range": "Sheet1!A1:B2",
+        "majorDimension": "ROWS",
+        "values": [["new", "b"], ["c", "d"]],
+    }
+
+
+def test_an_append_may_not_make_more_than_ten_million_cells(sheets_api: Emulator):
+    sheet = Sheet(sheets_api, [["a"]], row_count=10_000_000, column_count=1)
+    error = sheet.append("A1", [["x", "y"]])["error"]
+    assert "above the limit of 10000000 cells" in error["message"]
+    assert sheet.rows() == [["a"]]
+
+
 def test_one_bad_range_of_a_batch_leaves_nothing_applied(sheets_api: Emulator):
     sheet = Sheet(sheets_api, [["a"]])
     body = {
