@@ -4,7 +4,6 @@ from typing import Any
 
 from tests.emulators.sheets import a1
 from tests.emulators.sheets.batch import Caller, batch_update
-from tests.emulators.sheets.cell import Cell, CellError
 from tests.emulators.sheets.document import Spreadsheet
 from tests.emulators.sheets.entering import enter
 from tests.emulators.sheets.gridrange import Dimension
@@ -54,6 +53,11 @@ def _tab(work: Spreadsheet, tab: str | int | None) -> Sheet:
     return found
 
 
+def requested(work: Spreadsheet, kind: str, body: dict[str, Any]) -> None:
+    """What the user interface and batchUpdate do alike, formulas that refer to it included."""
+    batch_update(work, {"requests": [{kind: body}]}, Caller("", owner=True))
+
+
 def sort(
     work: Spreadsheet,
     sheet: Sheet,
@@ -61,30 +65,12 @@ def sort(
     *,
     descending: bool = False,
     from_row: int = 1,
-    columns: int | None = None,
 ) -> None:
-    """Sort all used rows below the header by one column; empties last, stable."""
-    work.recalculate()
-    grid = sheet.grid
-    rows = list(range(from_row, len(grid.rows)))
-    full = [r for r in rows if sort_key(grid.cell(r, column)) is not None]
-    empty = [r for r in rows if sort_key(grid.cell(r, column)) is None]
-    full.sort(key=lambda r: sort_key(grid.cell(r, column)), reverse=descending)  # type: ignore[arg-type,return-value]
-    grid.reorder(from_row, 0, columns or grid.column_count, full + empty)
-
-
-def sort_key(cell: Cell | None) -> tuple[int, Any] | None:
-    """Numbers, then texts without regard to case, then booleans, then errors; None is empty."""
-    if cell is None or cell.value in (None, ""):
-        return None
-    value = cell.value
-    if isinstance(value, bool):
-        return (2, value)
-    if isinstance(value, int | float):
-        return (0, value)
-    if isinstance(value, CellError):
-        return (3, value.kind)
-    return (1, value.casefold())
+    """Sort all rows below the header by one column."""
+    order = "DESCENDING" if descending else "ASCENDING"
+    area = {"sheetId": sheet.sheet_id, "startRowIndex": from_row}
+    spec = {"dimensionIndex": column, "sortOrder": order}
+    requested(work, "sortRange", {"range": area, "sortSpecs": [spec]})
 
 
 def insert_rows(
@@ -125,11 +111,12 @@ def type_in(work: Spreadsheet, sheet: Sheet, cell: str, value: Any) -> None:
 
 
 def rename_tab(work: Spreadsheet, sheet: Sheet, title: str) -> None:
-    sheet.title = title
+    properties = {"sheetId": sheet.sheet_id, "title": title}
+    requested(work, "updateSheetProperties", {"properties": properties, "fields": "title"})
 
 
 def delete_tab(work: Spreadsheet, sheet: Sheet) -> None:
-    work.sheets.remove(sheet)
+    requested(work, "deleteSheet", {"sheetId": sheet.sheet_id})
 
 
 _STEPS: dict[str, Any] = {
