@@ -33,6 +33,7 @@ def test_the_emulator_serves_a_seeded_sheet_by_hand(tmp_path: Path):
         url = match.group(1)
         read = requests.get(f"{url}/v4/spreadsheets/abc/values/A1:B", timeout=60).json()
         assert read["values"] == [["id", "url"], ["r_1", "http://a.example"]]
+        assert requests.get(f"{url}/_admin/files", timeout=60).json()[0]["file_id"] == "abc"
         assert json.loads(key.read_text())["token_uri"] == f"{url}/token"
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)

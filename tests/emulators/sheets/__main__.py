@@ -13,19 +13,21 @@ from tests.emulators.sheets.emulator import SERVICE_ACCOUNT, Emulator
 
 GUIDE = """\
 Sheets emulator at {url}
-  sheet        {sheet}
-  credentials  {credentials}   (a service account the sheet is shared with)
+  credentials  {credentials}   (a service account)
 
 Linkrow:   export LINKROW_SHEETS_API={url}
-           linkrow source add '{sheet}' --credentials {credentials}
 gspread:   send what goes to https://sheets.googleapis.com and https://www.googleapis.com to {url}
            (subclass gspread.HTTPClient and rewrite the endpoint in request())
-by hand:   curl '{url}/v4/spreadsheets/{key}/values/A1:D5'
+new sheet: curl '{url}/_admin/files' -d '{{"title":"Links","rows":[["id","url"],["1","http://a"]]}}'
+failing:   curl '{url}/_admin/faults' -d '{{"kind":"429","call":"values.*","times":3}}'
+calls:     curl '{url}/_admin/log'
+"""
+SEEDED = """\
+the seeded sheet (the service account may write it):
+           {sheet}
+           linkrow source add '{sheet}' --credentials {credentials}
+           curl '{url}/v4/spreadsheets/{key}/values/A1:D5'
            curl '{url}/_admin/files/{key}/edits' -d '{{"edits":[{{"do":"sort","column":0}}]}}'
-           curl '{url}/_admin/faults' -d '{{"kind":"429","call":"values.*","times":3}}'
-           curl '{url}/_admin/log'
-
-Stop with Ctrl-C. Nothing is kept.
 """
 
 
@@ -48,7 +50,7 @@ def main() -> None:
         description="A Google Sheets and Drive API on loopback. It forgets everything at its end.",
     )
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one")
-    parser.add_argument("--seed", default="demo", help="'demo' (the default) or a JSON file")
+    parser.add_argument("--seed", help="a sheet to start with: 'demo' or a JSON file")
     parser.add_argument("--title", default="Links", help="the seeded spreadsheet's title")
     parser.add_argument("--key", help="the seeded spreadsheet's id; made up if not given")
     parser.add_argument("--quota", action="store_true", help="60 reads and 60 writes a minute")
@@ -61,19 +63,16 @@ def main() -> None:
     emulator = Emulator(terms.port)
     emulator.quota.on = terms.quota
     emulator.accounts.strict = terms.strict
-    file = emulator.new(terms.title, tabs=seeded(terms.seed), file_id=terms.key)
     port = emulator.server.server_address[1]
     kept = terms.credentials or Path(tempfile.gettempdir()) / f"sheets-emulator-{port}.json"
     kept.write_text(json.dumps(emulator.service_account(SERVICE_ACCOUNT), indent=2))
     emulator.start()
-    gid = file.document.sheets[0].sheet_id
-    guide = GUIDE.format(
-        url=emulator.url,
-        sheet=emulator.sheet_url(file, gid),
-        key=file.file_id,
-        credentials=kept,
-    )
-    print(guide, flush=True)
+    guide = GUIDE.format(url=emulator.url, credentials=kept)
+    if terms.seed:
+        file = emulator.new(terms.title, tabs=seeded(terms.seed), file_id=terms.key)
+        sheet = emulator.sheet_url(file, file.document.sheets[0].sheet_id)
+        guide += SEEDED.format(url=emulator.url, sheet=sheet, key=file.file_id, credentials=kept)
+    print(guide + "\nStop with Ctrl-C. Nothing is kept.", flush=True)
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
