@@ -441,6 +441,24 @@ def test_a_copy_is_repeated_as_often_as_it_fits(sheets_api: Emulator):
     assert book.values("Sheet1!E3:E4") == []
 
 
+def test_a_copy_brings_merges_and_rules_along(sheets_api: Emulator):
+    book = Book(sheets_api)
+    condition = {"condition": {"type": "BLANK"}}
+    rule = {"ranges": [area(0, 1, 0, 2)], "booleanRule": condition}
+    book.do(
+        merge("MERGE_ALL", area(0, 1, 0, 2)),
+        merge("MERGE_ALL", area(3, 4, 1, 3)),
+        {"addConditionalFormatRule": {"rule": rule}},
+        copy(area(0, 1, 0, 2), area(3, 4, 1, 3)),
+        copy(area(0, 1, 0, 2), area(5, 6, 0, 2), "PASTE_VALUES"),
+    )
+    assert merges(book) == [GridRange(0, 0, 1, 0, 2), GridRange(0, 3, 4, 1, 3)]
+    (kept,) = book.document.sheets[0].parts["conditionalFormats"]
+    assert kept["ranges"] == merges(book)
+    book.do({"cutPaste": {"source": area(0, 1, 0, 2), "destination": {"rowIndex": 8}}})
+    assert merges(book) == [GridRange(0, 3, 4, 1, 3), GridRange(0, 8, 9, 0, 2)]
+
+
 def test_rows_become_columns(sheets_api: Emulator):
     book = Book(sheets_api, [["a", "b", "c"]])
     book.do(copy(area(0, 1, 0, 3), area(2, 3, 0, 1), pasteOrientation="TRANSPOSE"))
@@ -514,6 +532,11 @@ def test_text_and_tables_are_pasted(sheets_api: Emulator):
     start = {"sheetId": 0, "rowIndex": 1, "columnIndex": 1}
     book.do({"pasteData": {"coordinate": start, "data": 'a,"b,c"\nd', "delimiter": ","}})
     assert book.values() == [[], ["", "a", "b,c"], ["", "d"]]
+    corner = {"rowIndex": 999, "columnIndex": 25}
+    book.do({"pasteData": {"coordinate": corner, "data": "a|b\nc", "delimiter": "|"}})
+    grid = book.document.sheets[0].grid
+    assert (grid.row_count, grid.column_count) == (1001, 27)
+    assert book.values("Sheet1!Z1000:AA") == [["a", "b"], ["c"]]
     page = "<table><tr><td>x</td><td>y</td></tr><tr><th>z</th></tr></table>"
     book.do({"pasteData": {"coordinate": {}, "data": page, "html": True}})
     assert book.values("Sheet1!A1:B2") == [["x", "y"], ["z", "a"]]

@@ -200,6 +200,32 @@ def test_a_protected_tab_may_have_open_places(sheets_api: Emulator):
     )
 
 
+TAB_EDITS = [
+    {"insertDimension": {"range": span("ROWS", 0, 1)}},
+    {"appendDimension": {"dimension": "ROWS", "length": 1}},
+    {"updateSheetProperties": {"properties": {"title": "x"}, "fields": "title"}},
+    {"addDimensionGroup": {"range": span("ROWS", 0, 1)}},
+]
+
+
+@pytest.mark.parametrize("edit", TAB_EDITS, ids=lambda e: next(iter(e)))
+def test_a_tab_protected_as_a_whole_keeps_its_size_and_name(sheets_api: Emulator, edit: Json):
+    book = Book(sheets_api, [["a"]])
+    book.do(protect({"sheetId": 0}, unprotectedRanges=[area(0, 1, 0, 1)]))
+    guest = Guest(book)
+    assert guest.do(edit) == (400, f"Invalid requests[0].{next(iter(edit))}: {PROTECTED}")
+    assert book.do(edit)
+
+
+def test_rows_are_put_beside_a_protected_range_but_not_into_it(sheets_api: Emulator):
+    book = Book(sheets_api, [["a"], ["b"]])
+    book.do(protect(area(0, 2, 0, 1)))
+    guest = Guest(book)
+    assert guest.do({"insertDimension": {"range": span("ROWS", 1, 2)}})[0] == 400
+    assert guest.do({"insertDimension": {"range": span("ROWS", 2, 3)}})[0] == 200
+    assert guest.do({"insertDimension": {"range": span("ROWS", 0, 1)}})[0] == 200
+
+
 # filters
 
 
