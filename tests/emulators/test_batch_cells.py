@@ -570,6 +570,19 @@ def test_neighbours_move_over(
     assert book.values() == after
 
 
+def test_nothing_falls_off_the_grid_when_cells_move_over(sheets_api: Emulator):
+    book = Book(sheets_api)
+    grid = book.document.sheets[0].grid
+    grid.put(999, 0, Cell("last row"))
+    grid.put(0, 25, Cell("last column"))
+    book.do(
+        {"insertRange": {"range": area(0, 2, 0, 1), "shiftDimension": "ROWS"}},
+        {"insertRange": {"range": area(0, 1, 24, 25), "shiftDimension": "COLUMNS"}},
+    )
+    assert book.values("Sheet1!A1002") == [["last row"]]
+    assert book.values("Sheet1!AA1") == [["last column"]]
+
+
 def test_formulas_follow_cells_that_moved_over(sheets_api: Emulator):
     book = Book(sheets_api, [["a", "b"], ["c", "d"]])
     book.formula("D9", "=A2+B2+A1:B2")

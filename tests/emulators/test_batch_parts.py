@@ -410,6 +410,39 @@ def test_slicers_and_charts_are_kept_where_they_lie(sheets_api: Emulator):
     assert sheet(book)["charts"] == [reply["addChart"]["chart"]]
 
 
+def test_an_object_moves_over_its_tab(sheets_api: Emulator):
+    book = Book(sheets_api)
+    place = {"overlayPosition": {"anchorCell": {"sheetId": 0, "rowIndex": 3}}}
+    (reply,) = book.do({"addChart": {"chart": {"spec": {"title": "C"}, "position": place}}})
+    new = {"overlayPosition": {"anchorCell": {"rowIndex": 9}, "widthPixels": 5}}
+    move = {"objectId": reply["addChart"]["chart"]["chartId"], "newPosition": new}
+    move["fields"] = "anchorCell.rowIndex"
+    (reply,) = book.do({"updateEmbeddedObjectPosition": move})
+    shown = {"overlayPosition": {"anchorCell": {"sheetId": 0, "rowIndex": 9}}}
+    assert reply == {"updateEmbeddedObjectPosition": {"position": shown}}
+    assert sheet(book)["charts"][0]["position"] == shown
+
+
+def test_tables_follow_their_cells(sheets_api: Emulator):
+    book = Book(sheets_api, [["id", ""], ["1", "2"]])
+    table = {"name": "Links", "range": area(0, 2, 0, 2)}
+    (reply,) = book.do({"addTable": {"table": table}})
+    made = reply["addTable"]["table"]
+    assert made["columnProperties"] == [
+        {"columnName": "id"},
+        {"columnIndex": 1, "columnName": "Column 2"},
+    ]
+    assert sheet(book)["tables"] == [made]
+    assert "already" in book.refused({"addTable": {"table": table}})
+    book.do({"insertDimension": {"range": span("ROWS", 1, 2)}})
+    assert sheet(book)["tables"][0]["range"]["endRowIndex"] == 3
+    change = {"tableId": made["tableId"], "name": "Other"}
+    book.do({"updateTable": {"table": change, "fields": "name"}})
+    assert sheet(book)["tables"][0]["name"] == "Other"
+    assert book.do({"deleteTable": {"tableId": made["tableId"]}}) == [{}]
+    assert "tables" not in sheet(book)
+
+
 # groups in spreadsheets.get
 
 

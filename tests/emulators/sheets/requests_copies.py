@@ -29,6 +29,8 @@ def copied_parts(
     for part, name in IDS.items():
         for entry in made.get(part, ()):
             entry[name] = document.fresh_id()
+    for table in made.get("tables", ()):
+        table["tableId"] = str(document.fresh_id())
     return made
 
 
