@@ -71,7 +71,7 @@ class Span(NamedTuple):
         return size_of(self.sheet, self.dimension)
 
     @property
-    def count(self) -> int:
+    def length(self) -> int:
         return self.end - self.start
 
     @property

@@ -47,9 +47,9 @@ class Brush:
         """The cell after it; a formula is moved by so many rows and columns."""
         cell = before or EMPTY
         changes: dict[str, Json] = {}
-        for name, kept in _PLAIN.items():
+        for name, place in _PLAIN.items():
             if self.wants(name):
-                changes[kept] = self.data.get(name) or None
+                changes[place] = self.data.get(name) or None
         if self.wants("userEnteredFormat"):
             seen = (id(cell.format), cell.link)
             if seen not in self.known:

@@ -34,13 +34,13 @@ def insert_dimension(document: Spreadsheet, body: dict[str, Any], caller: Caller
 
 def insert(document: Spreadsheet, new: Span) -> None:
     columns = new.dimension is Dimension.COLUMNS
-    if columns and new.size + new.count > MAX_COLUMNS:
+    if columns and new.size + new.length > MAX_COLUMNS:
         raise too_many_columns()
-    document.insert(new.sheet, new.dimension, new.start, new.count)
+    document.insert(new.sheet, new.dimension, new.start, new.length)
     frozen = "frozenColumnCount" if columns else "frozenRowCount"
     extra = new.sheet.grid_extra
     if new.start < extra.get(frozen, 0):
-        extra[frozen] += new.count
+        extra[frozen] += new.length
     document.check_cell_count()
 
 
@@ -62,7 +62,7 @@ def inherit(new: Span, neighbour: int) -> None:
     for r, row in enumerate(list(grid.rows)):
         shown = look(row[neighbour]) if neighbour < len(row) else None
         if shown is not None:
-            grid.put_row(r, new.start, (shown,) * new.count)
+            grid.put_row(r, new.start, (shown,) * new.length)
 
 
 def look(cell: Cell | None) -> Cell | None:

@@ -50,13 +50,13 @@ def hide_filtered(document: Spreadsheet, sheet: Sheet) -> None:
     for r in list(properties):
         properties[r] = {n: v for n, v in properties[r].items() if n != "hiddenByFilter"}
         set_properties(properties, r, properties[r])
-    kept = sheet.parts.get("basicFilter")
-    specs = criteria(kept) if kept else []
+    kept = sheet.parts.get("basicFilter") or {}
+    specs = criteria(kept)
     if not specs:
         return
     document.recalculate()
-    r: GridRange = kept["range"]
-    for row in range((r.r0 or 0) + 1, r.r1 or sheet.grid.row_count):
+    held: GridRange = kept["range"]
+    for row in range((held.r0 or 0) + 1, held.r1 or sheet.grid.row_count):
         if not all(passes(sheet.grid.cell(row, s.get("columnIndex", 0)), s) for s in specs):
             properties[row] = {**properties.get(row, {}), "hiddenByFilter": True}
 
@@ -136,7 +136,7 @@ def found(document: Spreadsheet, filter_view_id: int) -> tuple[Sheet, dict[str, 
 
 
 def kept_view(document: Spreadsheet, asked: dict[str, Any]) -> dict[str, Any]:
-    kept = requests_masks.coloured("FilterView", asked)
+    kept: dict[str, Any] = requests_masks.coloured("FilterView", asked)
     for named in document.named_ranges:
         if asked.get("namedRangeId") == named["namedRangeId"]:
             kept["range"] = named["range"]
@@ -169,7 +169,7 @@ def update_filter_view(document: Spreadsheet, body: dict[str, Any], caller: Call
     asked = body.get("filter", {})
     sheet, view = found(document, asked.get("filterViewId", 0))
     kept = kept_view(document, asked)
-    whole = {name: {} for name in (tree or {*kept, *view})}
+    whole: fieldmask.Tree = {name: {} for name in (tree or {*kept, *view})}
     whole.pop("filterViewId", None)
     if whole.keys() & {"criteria", "filterSpecs"}:
         whole |= {"criteria": {}, "filterSpecs": {}}

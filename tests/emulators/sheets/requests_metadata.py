@@ -61,7 +61,7 @@ def place(
     asked = {k: v for k, v in (asked or {}).items() if k != "locationType"}
     if "dimensionRange" in asked:
         at = span(document, asked["dimensionRange"], "dimensionRange")
-        if at.count != 1:
+        if at.length != 1:
             raise ApiError("DimensionRange must represent a single row or column.")
         if at.end > at.size:
             raise ApiError("DimensionRange must be within the sheet.")

@@ -109,7 +109,8 @@ def follow_shift(document: Spreadsheet, at: Area, dimension: Dimension, shift: S
         moved = shift(*r.span(dimension))
         return None if moved is None else r.with_span(dimension, moved)
 
-    merges = []
+    merges: list[GridRange] = []
+    merge: GridRange
     for merge in at.sheet.parts.get("merges", ()):
         after = change(merge)
         if after is merge and merge.touches(band) and not band.contains(merge):

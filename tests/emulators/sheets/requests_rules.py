@@ -17,7 +17,7 @@ RULES = "conditionalFormats"
 def kept_rule(document: Spreadsheet, asked: dict[str, Any] | None) -> dict[str, Any]:
     if asked is None:
         raise ApiError("A rule must be specified.")
-    rule = requests_masks.coloured("ConditionalFormatRule", asked)
+    rule: dict[str, Any] = requests_masks.coloured("ConditionalFormatRule", asked)
     ranges: list[GridRange] = [area(document, r).range for r in asked.get("ranges", ())]
     if not ranges:
         raise ApiError("At least one range must be specified.")

@@ -156,7 +156,7 @@ def update_sheet_properties(document: Spreadsheet, body: dict[str, Any], caller:
         hide(document, sheet, hidden=asked.get("hidden", False))
     for name in ("tabColor", "tabColorStyle", "rightToLeft"):
         if everything or name in tree:
-            part = {name: sheet.extra[name]} if name in sheet.extra else {}
+            part: dict[str, Any] = {name: sheet.extra[name]} if name in sheet.extra else {}
             fieldmask.update(part, asked, {name: {} if everything else tree[name]})
             sheet.extra.pop(name, None)
             sheet.extra.update(part)

@@ -29,7 +29,7 @@ def add_table(document: Spreadsheet, body: dict[str, Any], caller: Caller) -> Re
     asked = body.get("table") or {}
     target = area(document, asked.get("range"))
     tables = every(document)
-    made = {
+    made: dict[str, Any] = {
         "tableId": asked.get("tableId") or str(document.fresh_id()),
         "name": asked.get("name") or f"Table{len(tables) + 1}",
         "range": target.range,
