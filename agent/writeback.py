@@ -41,7 +41,8 @@ class Pace:
 
     *first_pause* to *longest_pause* lie between failed tries. What cannot be helped by waiting
     (the file is gone) is given up after *hopeless_seconds*: an editor that saves may remove the
-    file for a moment.
+    file for a moment; what a person can mend (a sheet is not shared any more) after the time that
+    the error itself asks for.
     """
 
     many: int = 50_000
@@ -265,7 +266,8 @@ class SourceWriter(threading.Thread):
         self._failures += 1
         self.trouble = str(error)
         is_hopeless = getattr(error, "permanent", False)
-        if not is_hopeless or now - self._failing_since < self._pace.hopeless_seconds:
+        patience = max(self._pace.hopeless_seconds, getattr(error, "mend_seconds", 0.0))
+        if not is_hopeless or now - self._failing_since < patience:
             self._rest(keep=owed)
             return
         why = Written(row_id="", writeback=Writeback.FAILED, detail=str(error))

@@ -38,6 +38,8 @@ class ConnectorError(Exception):
 
     code = "connector_error"
     permanent = True
+    mend_seconds = 0.0
+    """How long a person may need to mend it; who has something to write waits at least so long."""
 
 
 class FileNotFound(ConnectorError):

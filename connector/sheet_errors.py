@@ -34,6 +34,7 @@ class SheetError(ConnectorError):
     """Base of what goes wrong with sheets."""
 
     code = "sheet_error"
+    mend_seconds = 600.0
 
 
 class BadSheetAddress(SheetError):

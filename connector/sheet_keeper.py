@@ -209,8 +209,7 @@ class SheetKeeper:
         """Put right what stands in a row that is not its own, and say what was done."""
         with self._writing() as writer, self._merges(writer):
             if self._results is not None:
-                self._results.ready()
-                self._results.tidy()
+                writer.tab.calls.patiently(self._results.tidy)
             return self._clean(writer)[0]
 
     def remember(self) -> None:

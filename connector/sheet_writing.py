@@ -13,7 +13,7 @@ from typing import Final
 from connector.errors import ConnectorError
 from connector.rows import Targets, text_of
 from connector.sheet_a1 import cell_name
-from connector.sheet_errors import ColumnProtected, SheetMoving, SheetRefused
+from connector.sheet_errors import ColumnProtected, SheetError, SheetMoving, SheetRefused
 from connector.sheet_giving import IdGiver
 from connector.sheet_links import Found, shows_a_label
 from connector.sheet_plan import MOST_ROWS, Doubt, header_holds, strays
@@ -58,7 +58,8 @@ class SheetWriter:
         rows = self.tab.rows(beside)
         try:
             return self._table(rows)
-        except ConnectorError:
+        except ConnectorError as error:
+            error.mend_seconds = SheetError.mend_seconds  # a heading is being typed, perhaps
             if beside is not None:
                 beside.forget()
             raise

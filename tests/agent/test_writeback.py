@@ -8,6 +8,7 @@ import pytest
 from agent.spool import Accepted, Settled
 from agent.writeback import Owed, Pace, SourceWriter, batch_of
 from connector.errors import FileNotFound, Locked
+from connector.sheet_errors import SheetNotShared
 from connector.source import Change, Written
 from wire.models import JobAnswer
 from wire.ready_for_ads import DEFAULT_MAX_AGE
@@ -298,6 +299,17 @@ def test_a_file_that_stays_away_is_given_up_with_a_reason(desk):
 
     assert desk.settled[0].report.writeback == "failed"
     assert desk.settled[0].report.detail == "there is no file links.csv"
+
+
+def test_what_a_person_can_mend_is_given_the_time_to_mend_it(desk):
+    desk.keeper.failures = [SheetNotShared("the sheet", "bot@example.com")] * 60
+    writer = desk.start(QUICK)
+
+    writer.put([accepted()])
+    desk.wait_for(1)
+
+    assert desk.settled[0].report.writeback == "written"
+    assert desk.keeper.tries == 61
 
 
 def test_a_writer_that_is_stopped_keeps_what_it_could_not_write(desk):
