@@ -65,10 +65,17 @@ def xlookup(place: Place, nodes: list[Node]) -> Any:
     mode = int(number(place.scalar(nodes[4]))) if len(nodes) > 4 else 0
     upright = keys.width == 1
     line = keys if upright else Array([[v] for v in keys.flat()])
+    last: dict[Any, int] | None = None
+    if mode == 0 and len(nodes) > 5 and int(number(place.scalar(nodes[5]))) == -1:
+        # From the last one up.
+        last = {order(row[0]): i for i, row in enumerate(line.rows) if row[0] is not None}
 
     def one(wanted: Any) -> Any:
         try:
-            at = _position(place, wanted, line, {0: 0, -1: 1, 1: -1}.get(mode, 0), "XLOOKUP")
+            if last is not None and wanted is not None and order(wanted) in last:
+                at = last[order(wanted)]
+            else:
+                at = _position(place, wanted, line, {0: 0, -1: 1, 1: -1}.get(mode, 0), "XLOOKUP")
         except Failed as wrong:
             if wrong.error.kind == "N_A" and len(nodes) > 3:
                 return place.scalar(nodes[3])
