@@ -16,9 +16,13 @@ _PAUSED: Final = "paused"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """*moved* rows got their own results back, *cleared* ones lost those of others."""
+    """*misplaced* results stood beside other rows.
+
+    *moved* rows got their own results back, *cleared* ones lost those of others.
+    """
 
     rows: int = 0
+    misplaced: int = 0
     moved: int = 0
     cleared: int = 0
     cleared_ids: tuple[str, ...] = ()
@@ -50,6 +54,7 @@ def audit(table: Table) -> tuple[Audit, Edits]:
     if CHECK_REF not in at:
         return Audit(rows=sum(1 for _ in table.body())), {}
     wrong: list[int] = []
+    bare: list[int] = []
     bearers: dict[str, list[int]] = defaultdict(list)
     owners: Counter[str] = Counter()
     count = 0
@@ -59,16 +64,18 @@ def audit(table: Table) -> tuple[Audit, Edits]:
         owners[owner] += 1
         if ref:
             bearers[ref].append(row)
-        if ref and ref != owner:
-            wrong.append(row)
+        if ref != owner:
+            (wrong if ref else bare).append(row)
     edits: Edits = {}
     moved, cleared = 0, []
-    for row in wrong:
+    for row in (*wrong, *bare):
         owner = table.owner(row)
         own = bearers.get(owner, []) if table.row_id(row) and owners[owner] == 1 else []
         source = own[0] if len(own) == 1 else None
+        if source is None and not table.ref(row):
+            continue  # nobody said whose these are
         texts = {name: "" if source is None else table.text(source, name) for name in OURS}
-        if source is None and table.text(row, "check_status").strip().casefold() == _PAUSED:
+        if table.text(row, "check_status").strip().casefold() == _PAUSED:
             del texts["check_status"]
         if source is None:
             cleared.append(table.row_id(row))
@@ -81,6 +88,7 @@ def audit(table: Table) -> tuple[Audit, Edits]:
         }
     found = Audit(
         rows=count,
+        misplaced=len(wrong),
         moved=moved,
         cleared=len(cleared),
         cleared_ids=tuple(each for each in cleared if each)[:100],

@@ -122,7 +122,7 @@ class SheetKeeper:
                 labels=found.labels,
                 formula_ids=found.formula_ids,
                 formula_links=found.formula_links,
-                misplaced=wrong.moved + wrong.cleared,
+                misplaced=wrong.misplaced,
                 obstacles=obstacles_of(
                     about,
                     found.table,

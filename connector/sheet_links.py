@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
+from urllib.parse import quote
 
-from connector.sheet_a1 import runs
+from connector.sheet_a1 import quoted, runs
 
 FIELDS: Final = (
     "sheets(properties.sheetId,data(startRow,startColumn,rowData.values("
     "formattedValue,hyperlink,textFormatRuns.format.link.uri,"
     "chipRuns.chip.richLinkProperties.uri)))"
 )
-MOST_RANGES: Final = 60  # they travel in a URL
+MOST_LETTERS: Final = 6_000  # ranges travel in a URL
 MOST_ROWS: Final = 20_000
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
@@ -61,17 +62,22 @@ def behind(cell: Mapping[str, Any], text: str) -> Found:
     return Found(link=different[0])
 
 
-def blocks(rows: Sequence[int]) -> list[list[tuple[int, int]]]:
-    """Ascending *rows* as calls of few ranges each; rows in between are taken along."""
+def most_ranges(tab: str, columns: int) -> int:
+    """How many blocks of rows fit into the address of one call."""
+    return max(1, MOST_LETTERS // (columns * (len(quote(quoted(tab))) + 32)))
+
+
+def blocks(rows: Sequence[int], most: int) -> list[list[tuple[int, int]]]:
+    """Ascending *rows* as calls of at most *most* ranges each; rows in between are taken along."""
     calls: list[list[tuple[int, int]]] = []
     for start in range(0, len(rows), MOST_ROWS):
         found = runs(list(rows[start : start + MOST_ROWS]))
-        if len(found) > MOST_RANGES:
+        if len(found) > most:
             # Bridge the narrowest gaps, so that as little as possible is fetched in vain.
             gaps = sorted(
                 range(1, len(found)), key=lambda place: found[place][0] - found[place - 1][1]
             )
-            cut = sorted(gaps[len(found) - MOST_RANGES :])
+            cut = sorted(gaps[len(found) - most :])
             edges = [0, *cut, len(found)]
             found = [(found[a][0], found[b - 1][1]) for a, b in pairwise(edges)]
         calls.append(found)

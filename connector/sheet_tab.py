@@ -9,7 +9,7 @@ from connector.sheet_a1 import block, cell_name, last_column, open_column
 from connector.sheet_address import TabName
 from connector.sheet_calls import Calls, Json
 from connector.sheet_errors import HeaderMerged, SheetRefused, SheetTooFull, TabNotFound
-from connector.sheet_links import FIELDS, Found, behind, blocks, cells_of
+from connector.sheet_links import FIELDS, Found, behind, blocks, cells_of, most_ranges
 from connector.sheet_notes import note_of
 from connector.sheet_plan import Echo, body
 from connector.sheet_table import HEADER_WITHIN, Edits, Table
@@ -172,7 +172,7 @@ class SheetTab:
         who = sorted({at["tracking_url"], at.get("row_id", at["tracking_url"])})
         found: dict[int, Found] = {}
         wanted = set(rows)
-        for some in blocks(rows):
+        for some in blocks(rows, most_ranges(self.title, len(who))):
             ranges = [
                 block(self.title, top, column, bottom, column)
                 for top, bottom in some

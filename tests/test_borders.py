@@ -30,6 +30,7 @@ ONLY_IN = {
     "pycurl": {"agent/transport.py"},
     "requests": {"connector/relay_http.py"},
     "gspread": {"connector/sheets.py"},
+    "google": {"connector/sheets.py"},
     "playwright": {"agent/browser.py"},
     "openpyxl": {"connector/tables/xlsx.py"},
 }

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -15,7 +16,7 @@ from connector.sheet_errors import (
     SheetBusy,
     SheetLogin,
 )
-from connector.sheet_links import Found, behind, blocks, shows_a_label
+from connector.sheet_links import Found, behind, blocks, most_ranges, shows_a_label
 from connector.sheet_patience import SheetPatience
 from connector.sheet_quota import PER_PROJECT, PER_USER, Quota, Window, new_project
 from connector.sheet_refusals import refusal_of
@@ -302,16 +303,24 @@ def test_of_several_links_in_one_cell_none_is_chosen() -> None:
     assert "2 links" in found.fault
 
 
+@pytest.mark.parametrize("title", ["T", "Ünïcödé «Herbst» 2026 " * 5])
+def test_the_ranges_of_one_call_fit_into_an_address(title: str) -> None:
+    most = most_ranges(title, 2)
+    ranges = [block(title, 99_999, 18_000, 99_999, 18_000)] * (2 * most)
+
+    assert len("&ranges=".join(map(quote, ranges))) < 8_000
+
+
 def test_few_ranges_cover_all_rows_however_they_are_strewn() -> None:
     rows = [number * 3 for number in range(500)] + [90_000]
 
-    (call,) = blocks(rows)
+    (call,) = blocks(rows, 60)
 
     assert len(call) == 60
     assert all(any(top <= row <= bottom for top, bottom in call) for row in rows)
     # The wide gap is not fetched in vain.
     assert sum(bottom - top + 1 for top, bottom in call) < 2000
-    assert [len(call) for call in blocks(list(range(45_000)))] == [1, 1, 1]
+    assert [len(call) for call in blocks(list(range(45_000)), 60)] == [1, 1, 1]
 
 
 class TestCredentials:
