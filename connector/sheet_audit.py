@@ -11,7 +11,7 @@ from typing import Final
 
 from connector.sheet_table import CHECK_REF, OURS, Edits, Table
 
-_PAUSED: Final = "paused"
+PAUSED: Final = "paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def audit(table: Table) -> tuple[Audit, Edits]:
         if source is None and not table.ref(row):
             continue  # nobody said whose these are
         texts = {name: "" if source is None else table.text(source, name) for name in OURS}
-        if table.text(row, "check_status").strip().casefold() == _PAUSED:
+        if table.text(row, "check_status").strip().casefold() == PAUSED:
             del texts["check_status"]
         if source is None:
             cleared.append(table.row_id(row))

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from connector.rows import Targets
 from connector.sheet_a1 import quoted
+from connector.sheet_audit import PAUSED
 from connector.sheet_calls import Json
 from connector.sheet_errors import SheetMoving
 from connector.sheet_links import shows_a_label
@@ -261,12 +262,18 @@ class ResultsTab:
         )
 
     def _take_over(self, table: Table, names: set[str]) -> None:
-        """Results that were written in place move over, so that the formulas have room."""
+        """Results that were written in place move over, so that the formulas have room.
+
+        Of check_status only a pause stays: the column is the operator's from now on.
+        """
         known = self.results()
+        names = names | ({"check_status"} & set(table.columns.at))
         entries, edits = [], {}
         now = self._wall()
         for row in table.body():
             texts = {name: table.text(row, name) for name in names if table.text(row, name)}
+            if texts.get("check_status", "").strip().casefold() == PAUSED:
+                del texts["check_status"]
             if not texts:
                 continue
             row_id, link = table.row_id(row), table.text(row, "tracking_url").strip()

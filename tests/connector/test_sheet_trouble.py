@@ -466,7 +466,8 @@ class TestResultsTab:
         self, sheets_api: Emulator, open_sheet: Open
     ) -> None:
         file = sheets_api.new("Links", links())
-        open_sheet(file).write([change(1), change(2)])
+        open_sheet(file).write([change(1, check_status="valid"), change(2)])
+        sheets_api.edit(file, {"do": "type", "cell": "C5", "value": "paused"})
         source = open_sheet(file, mode=Mode.RESULTS_TAB)
 
         source.write([change(3)])
@@ -476,7 +477,9 @@ class TestResultsTab:
         }  # fmt: skip
         shown = sheets_api.rows(file)
         assert [row[3] for row in shown[1:4]] == [f"https://shop.example/{n}" for n in (1, 2, 3)]
+        assert [row[2] for row in shown] == ["check_status", "", "", "", "paused"]
         assert [row[10] for row in shown] == ["margin", "m1", "m2", "m3", "m4"]
+        assert [row.check_status for row in rows_of(source)] == ["valid", "", "", "paused"]
 
     def test_outdated_entries_are_removed_by_one_call_and_the_last_ones_stay(
         self, sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch
