@@ -828,9 +828,14 @@ def test_an_agent_that_ends_gives_its_refresh_back_before_its_links_are_finished
 
 
 def test_working_until_nothing_is_left_reads_the_source_and_walks_what_comes_of_it(world, start):
+    world.gate.clear()
     world.queue.append(refresh(7))
 
     running = start(refreshes=True, until_empty=True)
+    world.wait_for("revise")
+    asked = len(world.asks)
+    world.wait_until(lambda: len(world.asks) > asked + 2)
+    world.gate.set()
     running.join()
 
     assert running.error is None
