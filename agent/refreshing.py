@@ -6,6 +6,7 @@ or to another one.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -130,9 +131,10 @@ class Refreshing:
                     del self._hands[key]
                 else:
                     hand.work.stop.set()
+        until = time.monotonic() + seconds
         for hand in ended.values():
             if hand.thread is not None:
-                hand.thread.join(seconds)
+                hand.thread.join(max(0.0, until - time.monotonic()))
         return [hand.held for hand in ended.values()]
 
     def _is_served(self, lease: Lease) -> bool:

@@ -33,6 +33,8 @@ from wire.source_models import (
 )
 from wire.vocab import REFRESH_IS_OVER, RefreshScope
 
+_SEEN_WAIT = 1  # seconds between two looks of somebody who watches
+_UNSEEN_WAIT = 5  # and where nobody does; also how late Ctrl-C may be heard
 _SOURCE_ID = re.compile(ids.SOURCE_ID, re.ASCII)
 _REFRESH_ID = re.compile(ids.REFRESH_ID, re.ASCII)
 
@@ -301,6 +303,7 @@ class _Followed:
                     on_away=watching.away,
                     stop=stop,
                     timeout=timeout,
+                    wait=_UNSEEN_WAIT if is_quiet else _SEEN_WAIT,
                 )
         finally:
             watching.end()

@@ -107,7 +107,7 @@ def summary(progress: RefreshProgress, console: Console) -> None:
     title = f"refresh {progress.refresh_id}: {progress.state}"
     if progress.rows is not None:
         title += f", {counted(progress.rows, 'row')}"
-    table = Table(title=title, title_justify="left", show_edge=False)
+    table = Table(show_edge=False)
     table.add_column("conclusion")
     table.add_column("rows", justify="right")
     table.add_column("", style="dim")
@@ -115,10 +115,9 @@ def summary(progress: RefreshProgress, console: Console) -> None:
     for conclusion in Conclusion:
         if count := counts.get(conclusion):
             table.add_row(styled(conclusion), f"{count:,}", WORDS[conclusion])
+    console.print(Text(title), soft_wrap=True)
     if counts:
         console.print(table)
-    else:
-        console.print(Text(f"{title}; nothing was to be checked" if progress.rows else title))
     for state, words in UNWRITTEN.items():
         if count := progress.by_writeback.get(state):
             told = f"{counted(count, 'result')} not in the row: {state}: {words}"

@@ -179,7 +179,8 @@ def exit_of(refresh):
 
 def told(refresh):
     """How it stands, in one line."""
-    counts = ", ".join(f"{word} {count}" for word, count in refresh["by_conclusion"].items())
+    found = {**refresh["not_submitted"], **refresh["by_conclusion"]}
+    counts = ", ".join(f"{word} {count}" for word, count in found.items())
     error = refresh.get("error")
     why = f": {error['detail']} [{error['code']}]" if error else ""
     finished = f"{refresh['finished']} of {refresh['submitted']} rows"

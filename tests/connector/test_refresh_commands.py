@@ -1,6 +1,8 @@
 """``linkrow refresh``: what is asked of the relay, what is shown of it, and the exit codes."""
 
+import io
 import json
+import re
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,9 +11,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from connector import refreshes
 from connector.cli import main
+from connector.refresh_screen import Watching
 from connector.refreshes import Exit, exit_of
 from connector.registered import FilePlace, RegisteredSource
 from connector.registry import Registry
@@ -273,6 +277,24 @@ def test_watching_without_a_terminal_says_each_phase_once_and_ends_with_a_table(
     assert f"refresh {RID}: done, 3 rows" in result.stdout
     assert "valid" in result.stdout
     assert "paused_by_operator" in result.stdout
+
+
+def test_a_terminal_shows_a_bar_that_says_what_is_waited_for():
+    screen = io.StringIO()
+    watching = Watching(Console(file=screen, force_terminal=True, width=110), quiet=False)
+    shown = []
+
+    for step in (WAITING, READING, LOCKED, CHECKING, WRITING):
+        screen.truncate(0)
+        watching.show(step)
+        watching._bar.refresh()
+        shown.append(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()))
+    watching.away(DOWN)
+    watching.end()
+
+    words = ["waiting for an agent", "reading rows", "is being written", "1/2", "1 to be written"]
+    assert [word in text for word, text in zip(words, shown, strict=True)] == [True] * 5
+    assert "the relay is away" in screen.getvalue()
 
 
 def test_waiting_says_nothing_until_it_is_over(refresh, relay):

@@ -170,6 +170,22 @@ def test_an_agent_that_is_stopped_gives_its_refresh_back_to_the_next(machine, si
     assert_each_row_ended_once(source, refresh_id)
 
 
+def test_a_source_that_is_paused_in_mid_refresh_goes_on_when_it_is_resumed(machine, site):
+    source = machine.source(site, "spring", slow=ROWS)
+    narrow(machine.relay)
+    machine.start_agent()
+    refresh_id = machine.ask(source)
+    site.wait_for("/slow/", IN_THE_AIR)
+
+    assert machine.linkrow("source", "pause", "spring").returncode == 0
+    source.await_state(refresh_id, RefreshState.WAITING_FOR_AGENT)
+    site.gate.set()
+    assert machine.linkrow("source", "resume", "spring").returncode == 0
+    source.await_state(refresh_id, RefreshState.DONE)
+
+    assert_each_row_ended_once(source, refresh_id)
+
+
 def test_only_the_rows_that_were_asked_for_are_checked(machine, site):
     source = machine.source(site, "spring", fast=6)
     machine.start_agent()

@@ -1,4 +1,4 @@
-"""An Airflow DAG that refreshes a Linkrow source every night; Airflow 2.9 or newer, also 3.
+"""An Airflow DAG that refreshes a Linkrow source every night; Airflow 2.10 or newer, also 3.
 
 Put linkrow_refresh.py beside this file. The relay and the key come from an Airflow connection named
 ``linkrow``: host is the relay's whole address, login the key's id, password its secret. As a
