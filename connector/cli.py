@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from connector import demo as demo_module
+from connector.asking import Asked
 from connector.command_line import age_of, columns_of, errors_as_lines, networks_of, stopping
 from connector.home import home_of
 from connector.refresh_commands import refresh
@@ -93,14 +94,17 @@ def run(
       4  the relay is not there, or refused
     """  # noqa: D301 - click wants the letter itself
     console = Console()
-    options = Options(
+    asked = Asked(
         what=what,
-        home=home_of(os.environ),
-        relay=relay,
-        columns=columns,
         tab=tab,
+        columns=columns,
         mode=Mode.RESULTS_TAB if results_tab else None,
         credentials=Path(os.path.realpath(credentials)) if credentials else None,
+    )
+    options = Options(
+        asked=asked,
+        home=home_of(os.environ),
+        relay=relay,
         only_stale=only_stale,
         allow_private=allow_private,
         cafile=str(cafile) if cafile else None,

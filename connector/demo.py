@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.asking import Asked
 from connector.demo_site import LINKS, DemoLink, DemoSite
 from connector.errors import AlreadyRunning
 from connector.locks import try_lock
@@ -86,7 +87,9 @@ def demo(home: Path, *, environ: Mapping[str, str], screen: Screen, stop: thread
         }
         with DemoSite() as site:
             _fill(file, site)
-            options = Options(what=str(file), home=home, allow_private=("127.0.0.0/8",))
+            options = Options(
+                asked=Asked(what=str(file)), home=home, allow_private=("127.0.0.0/8",)
+            )
             summary = run(options, environ=without_keys | _ENVIRON, screen=screen, stop=stop)
         return Shown(file=file, rows=_rows(file), summary=summary)
 

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,20 @@ from typing import Any
 import click
 from rich.console import Console
 
+from connector.asking import UNSAVED, Asked
 from connector.command_line import age_of, columns_of, errors_as_lines
-from connector.errors import NameTaken, UnknownSource
+from connector.errors import NameTaken, SourceExists
 from connector.home import home_of
 from connector.inspecting import inspect
-from connector.locating import locate
 from connector.locks import try_lock
 from connector.opening import run_lock
-from connector.registered import LONGEST_AGE, Mode, RegisteredSource, SheetPlace, name_of
+from connector.registered import LONGEST_AGE, Mode, RegisteredSource
 from connector.registry import Registry
 from connector.repairing import repair
 from connector.running.summary import Exit
 from connector.source_screen import Finding, as_json, show_finding, show_list, show_source
 from connector.telling import tell_pause, tell_source
-
-_UNSAVED = "src_unsaved"
+from wire.vocab import SourceKind
 
 
 @click.group()
@@ -123,9 +122,11 @@ def add(
       2  it cannot be used as it is, or is registered already
     """  # noqa: D301 - click wants the character
     with errors_as_lines(in_json=in_json):
-        asked = _Asked(tab=tab, columns=columns, results_tab=results_tab, credentials=credentials)
         registry = Registry(home_of(os.environ))
-        entry = replace(asked.entry(what), max_age=max_age, is_protected=protect)
+        entry = _source(_asked(what, tab, columns, results_tab, credentials))
+        if entry.source_id != UNSAVED:
+            raise SourceExists(entry.name, entry.source_id)
+        entry = replace(entry, max_age=max_age, is_protected=protect)
         if name:
             if name in (each.name for each in registry.registered()):
                 raise NameTaken(name)
@@ -202,10 +203,10 @@ def check(
       2  it cannot: the sentence says what to do
     """  # noqa: D301 - click wants the character
     with errors_as_lines(in_json=in_json):
-        asked = _Asked(tab=tab, columns=columns, results_tab=results_tab, credentials=credentials)
-        entry = _registered_or_not(named, asked)
+        asked = _asked(named, tab, columns, results_tab, credentials)
+        entry = _source(asked)
         finding = _inspect(entry)
-    is_registered = entry.source_id != _UNSAVED
+    is_registered = entry.source_id != UNSAVED
     if in_json:
         told = as_json(entry) if is_registered else None
         click.echo(json.dumps({"source": told, "found": finding.to_json()}))
@@ -215,8 +216,8 @@ def check(
         if not is_registered:
             _next(
                 console,
-                (f"linkrow run {asked.spelled(named)}", "checks its rows now"),
-                (f"linkrow source add {asked.spelled(named)}", "has an agent serve it"),
+                (f"linkrow run {asked.spelled()}", "checks its rows now"),
+                (f"linkrow source add {asked.spelled()}", "has an agent serve it"),
             )
 
 
@@ -277,7 +278,7 @@ def audit(named: str, in_json: bool, quiet: bool) -> None:
     """  # noqa: D301 - click wants the character
     home = home_of(os.environ)
     with errors_as_lines(in_json=in_json):
-        entry = _registered_or_not(named, _Asked())
+        entry = _source(Asked(what=named))
         repaired = repair(entry, home=home, environ=os.environ)
     if in_json:
         click.echo(json.dumps(repaired.to_json()))
@@ -287,55 +288,23 @@ def audit(named: str, in_json: bool, quiet: bool) -> None:
     raise SystemExit(Exit.OK if repaired.is_in_order else Exit.UNFINISHED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What the options say of a place that is not registered."""
-
-    tab: str = ""
-    columns: dict[str, str] | None = None
-    results_tab: bool = False
-    credentials: Path | None = None
-
-    def entry(self, what: str) -> RegisteredSource:
-        """As it would be registered, with an id that is none yet."""
-        credentials = Path(os.path.realpath(self.credentials)) if self.credentials else None
-        place = locate(what, tab=self.tab, credentials=credentials, environ=os.environ)
-        is_sheet = isinstance(place, SheetPlace)
-        if not is_sheet and (self.results_tab or credentials):
-            raise click.UsageError("--results-tab and --credentials are for Google Sheets")
-        return RegisteredSource(
-            source_id=_UNSAVED,
-            name=name_of(place),
-            place=place,
-            added_at=datetime.now(UTC),
-            columns=self.columns or {},
-            mode=Mode.RESULTS_TAB if self.results_tab else Mode.IN_PLACE,
-            credentials=credentials,
-        )
-
-    def spelled(self, what: str) -> str:
-        """As it would be typed again."""
-        words = [what, *(["--tab", self.tab] if self.tab else ())]
-        for ours, theirs in (self.columns or {}).items():
-            words += ["--column", f"{ours}={theirs}"]
-        words += ["--results-tab"] if self.results_tab else []
-        words += ["--credentials", str(self.credentials)] if self.credentials else []
-        return shlex.join(words)
-
-    @property
-    def is_anything(self) -> bool:
-        """Whether any option was given."""
-        return bool(self.tab or self.columns or self.results_tab or self.credentials)
+def _asked(
+    what: str, tab: str, columns: dict[str, str], results_tab: bool, credentials: Path | None
+) -> Asked:
+    return Asked(
+        what=what,
+        tab=tab,
+        columns=columns,
+        mode=Mode.RESULTS_TAB if results_tab else None,
+        credentials=Path(os.path.realpath(credentials)) if credentials else None,
+    )
 
 
-def _registered_or_not(named: str, asked: _Asked) -> RegisteredSource:
-    """The registered source, or else what *named* and the options describe."""
-    if not asked.is_anything:
-        try:
-            return Registry(home_of(os.environ)).find(named)
-        except UnknownSource:
-            pass
-    return asked.entry(named)
+def _source(asked: Asked) -> RegisteredSource:
+    entry = asked.source(Registry(home_of(os.environ)), environ=os.environ)
+    if entry.kind is SourceKind.FILE and (asked.mode or asked.credentials):
+        raise click.UsageError("--results-tab and --credentials are for Google Sheets")
+    return entry
 
 
 def _inspect(entry: RegisteredSource) -> Finding:

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from functools import partial
 
 from connector import intake
+from connector.asking import UNSAVED
 from connector.errors import AlreadyRunning
 from connector.intake import Terms
-from connector.locating import locate
 from connector.locks import try_lock
 from connector.opening import open_source, run_lock
-from connector.registered import Mode, RegisteredSource, name_of
+from connector.registered import RegisteredSource
 from connector.registry import Registry
 from connector.running import leftovers
 from connector.running.course import Course, Screen
@@ -85,30 +85,11 @@ def run(
 
 def _entry(options: Options, *, environ: Mapping[str, str]) -> tuple[RegisteredSource, bool]:
     """The source as it is to be worked on, and whether agents are to serve it too."""
-    place = locate(options.what, tab=options.tab, credentials=options.credentials, environ=environ)
     registry = Registry(options.home)
-    known = next((each for each in registry.registered() if each.place.key == place.key), None)
-    if known is None:
-        return (
-            RegisteredSource(
-                source_id=registry.source_id_of(place),
-                name=name_of(place),
-                place=place,
-                added_at=datetime.now(UTC),
-                columns=options.columns,
-                mode=options.mode or Mode.IN_PLACE,
-                credentials=options.credentials,
-            ),
-            False,
-        )
-    said = replace(
-        known,
-        place=place,
-        columns={**known.columns, **options.columns},
-        mode=options.mode or known.mode,
-        credentials=options.credentials or known.credentials,
-    )
-    return said, not known.is_paused
+    entry = options.asked.source(registry, environ=environ)
+    if entry.source_id == UNSAVED:
+        return replace(entry, source_id=registry.source_id_of(entry.place)), False
+    return entry, not entry.is_paused
 
 
 def _agent(
