@@ -325,6 +325,8 @@ def test_a_source_that_is_gone_is_said_once_and_stops_no_other(table, start, cap
     there.submit()
     eventually(there.is_written)
     machine.await_said("unavailable", "gone")
+    tries = machine.agent._serving._ones[gone.source_id]
+    eventually(lambda: tries.failures >= 3, what="it was tried again")
 
     gone.fill()
     gone.submit()
@@ -389,6 +391,22 @@ def test_what_a_removed_source_owes_is_written_by_another_machine_that_serves_it
     eventually(first.is_written)
     eventually(lambda: {writeback(first.relay, job) for job in jobs} == {Writeback.WRITTEN})
     assert not other.walker.walking
+
+
+def test_a_link_that_lands_after_its_source_was_removed_is_kept_for_its_return(table, start):
+    first = table("first").add()
+    first.submit()
+    machine = start(is_open=False)
+    eventually(lambda: len(machine.walker.walking) == 2)
+
+    first.registry.remove(first.source_id)
+    machine.await_said("removed", "first")
+    eventually(lambda: not machine.agent._writing.writes(first.source_id))
+    machine.walker.gate.set()
+    eventually(lambda: len(machine.spool) == 2 and not machine.agent._courier.reports_left())
+    first.add()
+
+    eventually(first.is_written)
 
 
 def test_results_that_waited_for_a_source_are_written_by_the_next_agent(table, start):

@@ -179,6 +179,31 @@ def test_options_of_sheets_are_refused_for_a_file(linkrow, file):
     assert "for Google Sheets" in result.stderr
 
 
+def test_a_check_of_a_registered_source_knows_its_columns_and_takes_others(told, added):
+    as_registered = told("check", "links.csv")
+    otherwise = told("check", "links.csv", "--column", "expected_domain=note")
+
+    assert as_registered["source"]["source_id"] == added["source_id"]
+    assert as_registered["found"]["columns"]["tracking_url"] == "Link"
+    assert otherwise["found"]["columns"]["expected_domain"] == "note"
+    assert otherwise["found"]["columns"]["tracking_url"] == "Link"
+    assert told("show", "links.csv")["columns"] == {"tracking_url": "Link"}
+
+
+def test_a_file_that_is_there_is_meant_before_a_source_that_is_called_like_it(
+    told, added, tmp_path, monkeypatch
+):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "links.csv").write_text("tracking_url\nhttps://a.example/\n")
+    monkeypatch.chdir(elsewhere)
+
+    checked = told("check", "links.csv")
+
+    assert checked["source"] is None
+    assert checked["found"]["rows"] == 1
+
+
 def test_a_file_is_added_once_by_whatever_name(linkrow, added):
     result = linkrow("add", "./links.csv", "--column", "tracking_url=Link", "--name", "again")
 

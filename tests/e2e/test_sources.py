@@ -149,7 +149,7 @@ def test_a_second_agent_of_the_same_key_is_refused(linkrow, do, relay, tables, e
     assert linkrow("agent", "run", *LOOPBACK).returncode == 5
 
 
-def test_a_run_uses_what_was_registered_of_a_file_unless_it_is_told_otherwise(
+def test_a_run_uses_what_was_registered_of_a_file_by_whatever_it_is_named(
     linkrow, do, tables, tmp_path, site
 ):
     file = tmp_path / "links.csv"
@@ -157,7 +157,7 @@ def test_a_run_uses_what_was_registered_of_a_file_unless_it_is_told_otherwise(
     source = do("source", "add", file, "--column", "tracking_url=Link")["source"]
     do("source", "pause", "links.csv")
 
-    said = do("run", file, *LOOPBACK)
-
-    assert said["source_id"] == source["source_id"]
-    assert said["by_conclusion"] == {"valid": 1}
+    for named in (file, source["source_id"]):
+        said = do("run", named, *LOOPBACK)
+        assert said["source_id"] == source["source_id"]
+        assert said["by_conclusion"] == {"valid": 1}
