@@ -624,27 +624,42 @@ def test_depth_counts_a_refresh_until_its_job_has_ended(world, redis) -> None:
 # Who waits for it.
 
 
-def test_who_waits_for_a_refresh_is_woken_when_it_is_over(world, submit, monkeypatch) -> None:
-    asked = world.ask()
-    (lease,) = world.lease_to_read()
-    submit(asked.refresh_id, "r_1")
-    world.read(lease)
-    (row,) = world.lease()
-    world.report(row)
-    looks = []
-    progress = world.broker.progress
+@pytest.mark.parametrize("end", ["done", "canceled", "failed", "run"])
+def test_who_waits_for_a_refresh_is_told_when_it_is_over(world, submit, end) -> None:
+    refresh_id = "rf_1795200000_aaaaaaaa" if end == "run" else world.ask().refresh_id
+    leases = world.lease_to_read()
+    submit(refresh_id, "r_1")
+    with world.redis.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe(f"linkrow:over:acct_a:{refresh_id}")
+        channel.get_message(timeout=60)  # the subscription itself
 
-    def look(*args: Any) -> Any:
-        found = progress(*args)
-        looks.append(found.state)
-        if len(looks) == 1:
+        if end == "canceled":
+            world.broker.cancel_refresh("acct_a", "src_a", refresh_id)
+        elif end == "failed":
+            world.read(leases[0], "failed", error=ErrorDetail(code="x", detail=""))
+        else:
+            for lease in leases:
+                world.read(lease)
+            (row,) = world.lease()
+            world.report(row)
             write(world, row.job_id)
-        return found
 
-    monkeypatch.setattr(world.broker, "progress", look)
-    found = world.broker.wait_over("acct_a", asked.refresh_id, 600)
+        assert channel.get_message(timeout=60)["data"].decode() == ("done" if end == "run" else end)
+    assert world.broker.wait_over("acct_a", refresh_id, 600).state in ("done", end)
 
-    assert (found.state, looks) == ("done", ["running", "done"])
+
+def test_an_agent_that_waits_for_work_is_woken_by_a_refresh_that_was_asked_for_or_came_back(
+    world, redis
+) -> None:
+    asleep = "linkrow:wake:src_a"
+    redis.delete(asleep)
+
+    world.ask()
+    asked = redis.delete(asleep)
+    world.lease_to_read()
+    world.broker.release(world.caller(device="dev_1"), ReleaseRequest(all=True, sources=["src_a"]))
+
+    assert (asked, redis.llen(asleep)) == (1, 1)
 
 
 def test_who_waits_for_a_refresh_that_is_not_over_is_told_how_it_stands(world) -> None:
