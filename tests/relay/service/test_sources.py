@@ -195,15 +195,16 @@ def test_sources_of_others_are_not_there(service: Any) -> None:
 
     answers = [
         service.get("/v1/sources/src_a", key="theirs"),
-        service.post("/v1/sources", {"source_id": "src_a"}, key="theirs"),
+        service.post("/v1/sources", {"source_id": "src_a", "name": "taken"}, key="theirs"),
         service.send_signed("PATCH", "/v1/sources/src_a", {"paused": True}, key="theirs"),
         service.send_signed("DELETE", "/v1/sources/src_a", key="theirs"),
         service.post("/v1/sources/src_a/refresh", {}, key="theirs", idempotency_key="x"),
     ]
 
     assert [problem(answer).code for answer in answers] == ["unknown_source"] * 5
+    service.book()
     assert service.get("/v1/sources", key="theirs").json["items"] == []
-    assert not shown(service).paused
+    assert (shown(service).name, shown(service).paused) == ("", False)
 
 
 def test_sources_are_listed_page_by_page_newest_first_each_with_its_newest_refresh(
