@@ -34,7 +34,7 @@ class Answer:
 
     @classmethod
     def json(cls, content: Any, status: int = 200) -> "Answer":
-        return cls(status, json.dumps(content, ensure_ascii=False).encode())
+        return cls(status, json.dumps(content, ensure_ascii=False).encode(errors="replace"))
 
     @classmethod
     def refused(cls, refused: ApiError | DriveError) -> "Answer":
