@@ -71,6 +71,34 @@ def test_a_copy_has_the_cells_and_a_title_of_its_own(gc: gspread.Client, book: g
     assert book.sheet1.acell("A1").value == "a"
 
 
+def test_files_live_in_folders(gc: gspread.Client, book: gspread.Spreadsheet):
+    inside = gc.create("Inside", folder_id="a-folder")
+    assert [f["id"] for f in gc.list_spreadsheet_files(folder_id="a-folder")] == [inside.id]
+    copied = gc.copy(book.id, title="Copied", folder_id="a-folder")
+    listed = {f["id"] for f in gc.list_spreadsheet_files(folder_id="a-folder")}
+    assert listed == {inside.id, copied.id}
+
+
+def test_a_copy_may_take_its_permissions_along(gc: gspread.Client, book: gspread.Spreadsheet):
+    book.share("ann@example.com", perm_type="user", role="writer", notify=False)
+    copied = gc.copy(book.id, copy_permissions=True)
+    shared = {p["emailAddress"]: p["role"] for p in copied.list_permissions()}
+    assert shared == {
+        "linkrow@linkrow-test.iam.gserviceaccount.com": "owner",
+        "ann@example.com": "writer",
+    }
+
+
+def test_ownership_is_offered_and_not_simply_taken(book: gspread.Spreadsheet):
+    book.share("ann@example.com", perm_type="user", role="writer", notify=False)
+    ann = next(p for p in book.list_permissions() if p["emailAddress"] == "ann@example.com")
+    assert book.transfer_ownership(ann["id"]).json()["role"] == "writer"
+    ann = next(p for p in book.list_permissions() if p["emailAddress"] == "ann@example.com")
+    assert ann["pendingOwner"] is True
+    with pytest.raises(gspread.exceptions.APIError, match="transferOwnership"):
+        book.share("bob@example.com", perm_type="user", role="owner", notify=False)
+
+
 def test_a_deleted_file_is_gone(gc: gspread.Client, book: gspread.Spreadsheet):
     gc.del_spreadsheet(book.id)
     with pytest.raises(gspread.SpreadsheetNotFound):

@@ -248,6 +248,8 @@ class DriveApi:
                     location="permission.emailAddress",
                 )
             made = {"id": permission_id(email), **person(email)}
+            if role == "owner" and email != file.owner:
+                self._transfer(file, email, dict(request.query))
         elif kind == "domain":
             name = body.get("domain", "")
             made = {
@@ -262,6 +264,18 @@ class DriveApi:
         with file.lock:
             file.permissions = [p for p in file.permissions if p["id"] != made["id"]] + [made]
         return _masked(permission(made), dict(request.query), ",".join(PERMISSION_USUAL))
+
+    def _transfer(self, file: File, email: str, query: dict[str, str]) -> None:
+        if query.get("transferOwnership", "").lower() != "true":
+            raise DriveError(
+                403,
+                "forbidden",
+                "The transferOwnership parameter must be enabled when the permission role is"
+                " 'owner'.",
+                location="transferOwnership",
+            )
+        file.share(file.owner, "writer")
+        file.owner = email
 
     def permission(
         self, request: Request, identity: Identity, file_id: str, permission_id: str

@@ -104,6 +104,8 @@ _SIGNS = ("=", "!=", "<", ">", "<=", ">=", "contains")
 
 
 def _field(name: str, sign: str, value: str) -> Matcher:
+    if sign == "in" and name == "parents":
+        return _within(name, value)  # gspread has it this way round, and Drive takes it
     if sign not in _SIGNS:
         raise _invalid()
     if name == "trashed":
