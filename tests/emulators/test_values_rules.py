@@ -156,19 +156,15 @@ def test_one_bad_range_of_a_batch_leaves_nothing_applied(sheets_api: Emulator):
     assert sheet.rows() == [["a"]]
 
 
-def test_a_range_that_starts_inside_the_grid_is_cut_for_reading_and_refused_for_writing(
-    sheets_api: Emulator,
-):
+def test_a_range_that_starts_inside_the_grid_and_ends_outside_is_refused(sheets_api: Emulator):
     sheet = Sheet(sheets_api, [["a"], ["b"]], row_count=2, column_count=2)
-    read = sheet.get("A1:ZZ900")
-    assert (read["range"], read["values"]) == ("Sheet1!A1:B2", [["a"], ["b"]])
-    assert "exceeds grid limits" in sheet.get("A3:B4")["error"]["message"]
-    assert sheet.put("A1:ZZ900", [["x"]])["error"]["message"] == (
-        "Range (Sheet1!A1:ZZ900) exceeds grid limits. Max rows: 2, max columns: 2"
-    )
-    cleared = sheet.post("batchClear", {"ranges": ["A2:ZZ"]})
-    assert cleared["clearedRanges"] == ["Sheet1!A2:B2"]
-    assert sheet.rows() == [["a"]]
+    message = "Range (Sheet1!A1:ZZ900) exceeds grid limits. Max rows: 2, max columns: 2"
+    assert sheet.get("A1:ZZ900")["error"]["message"] == message
+    assert sheet.put("A1:ZZ900", [["x"]])["error"]["message"] == message
+    cleared = sheet.post("batchClear", {"ranges": ["A1:ZZ900"]})
+    assert cleared["error"]["message"] == f"Invalid range[0]: {message}"
+    assert sheet.get("A1:B")["range"] == "Sheet1!A1:B2"
+    assert sheet.rows() == [["a"], ["b"]]
 
 
 def test_an_empty_string_clears_and_null_keeps(sheets_api: Emulator):

@@ -60,23 +60,15 @@ def unparsable(text: str) -> ApiError:
 
 
 def within_grid(document: Spreadsheet, r: GridRange) -> GridRange:
-    """The part of a range that the grid has, for reading and clearing: a range must start inside,
-    and what of it lies past the end is passed over."""
+    """The range with its open ends closed; refused where it leaves the grid."""
     sheet = document.sheet(r.sheet_id)
     rows, columns = sheet.grid.row_count, sheet.grid.column_count
-    if (r.r0 or 0) >= rows or (r.c0 or 0) >= columns:
+    outside = (
+        (r.r0 or 0) >= rows or (r.c0 or 0) >= columns or (r.r1 or 0) > rows or (r.c1 or 0) > columns
+    )
+    if outside:
         raise exceeds(document, sheet, r)
-    r0, r1, c0, c1 = r.bounds(rows, columns)
-    return GridRange(r.sheet_id, r0, min(r1, rows), c0, min(c1, columns))
-
-
-def wholly_within_grid(document: Spreadsheet, r: GridRange) -> GridRange:
-    """The range with its open ends closed, for writing: refused where it leaves the grid."""
-    sheet = document.sheet(r.sheet_id)
-    rows, columns = sheet.grid.row_count, sheet.grid.column_count
-    if (r.r1 or 0) > rows or (r.c1 or 0) > columns:
-        raise exceeds(document, sheet, r)
-    return within_grid(document, r)
+    return r.closed(rows, columns)
 
 
 def exceeds(document: Spreadsheet, sheet: Sheet, r: GridRange) -> ApiError:

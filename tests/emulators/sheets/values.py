@@ -8,7 +8,7 @@ from tests.emulators.sheets.document import Spreadsheet
 from tests.emulators.sheets.errors import ApiError
 from tests.emulators.sheets.gridrange import GridRange
 from tests.emulators.sheets.protection import check_protection
-from tests.emulators.sheets.ranges import resolve, wholly_within_grid, within_grid
+from tests.emulators.sheets.ranges import resolve, within_grid
 from tests.emulators.sheets.rendering import Rendering, rendered_rows
 from tests.emulators.sheets.writing import Counted, check_values, put_values, rows_of
 
@@ -88,7 +88,7 @@ def write(
 ) -> Counted:
     """Put a ValueRange's values where its range says; a single cell is only where they start."""
     asked = resolve(work, text)
-    closed = wholly_within_grid(work, asked)
+    closed = within_grid(work, asked)
     values = rows_of(body)
     check_fit(work, text, closed, values)
     counted = put_values(work, closed, values, option)
