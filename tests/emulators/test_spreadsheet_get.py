@@ -144,3 +144,24 @@ def test_a_spreadsheet_is_made_with_tabs_and_cells(sheets_api: Emulator):
     assert sheets_api.rows(made["spreadsheetId"], "B") == [["cell"]]
     plain = requests.post(url, timeout=60).json()
     assert plain["properties"]["title"] == "Untitled spreadsheet"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"title": "x"}, 'Unknown name "title": Cannot find field.'),
+        (
+            {"sheets": [{"properties": {"name": "x"}}]},
+            "Unknown name \"name\" at 'sheets[0].properties': Cannot find field.",
+        ),
+        (
+            {"sheets": [{"properties": {"title": "A"}}, {"properties": {"title": "A"}}]},
+            'A sheet with the name "A" already exists. Please enter another name.',
+        ),
+    ],
+)
+def test_a_spreadsheet_that_is_wrong_is_not_made(sheets_api: Emulator, body: Any, message: str):
+    answer = requests.post(f"{sheets_api.url}/v4/spreadsheets", json=body, timeout=60)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]["message"]
+    assert sheets_api.store.files == {}

@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -170,7 +171,8 @@ class Accounts:
             raise TokenRefused("invalid_grant", "Invalid JWT Signature.")
         if claims.get("aud") not in (audience, "https://oauth2.googleapis.com/token"):
             raise TokenRefused("invalid_grant", "Invalid JWT: Failed audience check.")
-        now, issued, expires = self.clock(), claims.get("iat", 0), claims.get("exp", 0)
+        # The client made it by its own clock, which a test that moves ours does not move.
+        now, issued, expires = time.time(), claims.get("iat", 0), claims.get("exp", 0)
         if not (issued - 300 <= now < expires and expires - issued <= 3600 + 60):
             raise TokenRefused(
                 "invalid_grant",

@@ -1,6 +1,6 @@
 """Which fields an answer may be asked for: Google refuses a mask that names any other."""
 
-from tests.emulators.sheets.errors import ApiError, DriveError
+from tests.emulators.sheets.errors import ApiError, DriveError, unknown_name
 from tests.emulators.sheets.fieldmask import Tree
 from tests.emulators.sheets.requests_messages import MESSAGES
 
@@ -124,6 +124,31 @@ def _fields(message: str) -> dict[str, str] | None:
             for name, field in MESSAGES[message].items()
         }
     return None
+
+
+def check_spreadsheet(body: object) -> None:
+    """Refuse a Spreadsheet to be made that has a field which its messages do not."""
+    places = _places("Spreadsheet", body, "")
+    if places:
+        place, name = places[0]
+        raise unknown_name(name, place)
+
+
+def _places(message: str, body: object, place: str) -> list[tuple[str, str]]:
+    known = _fields(message)
+    if known is None:
+        return []
+    if isinstance(body, list):
+        return [p for i, part in enumerate(body) for p in _places(message, part, f"{place}[{i}]")]
+    if not isinstance(body, dict):
+        return []
+    found = []
+    for name, below in body.items():
+        if name not in known:
+            found.append((place, name))
+        else:
+            found += _places(known[name], below, f"{place}.{name}" if place else name)
+    return found
 
 
 def check_drive(tree: Tree, known: set[str]) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.emulators.sheets import batch, creating, spreadsheet_get
+from tests.emulators.sheets import answer_fields, batch, creating, spreadsheet_get
+from tests.emulators.sheets.errors import ApiError
 from tests.emulators.sheets.payload import ListOf, body_json, read_query
 from tests.emulators.sheets.routing import Call, route
 from tests.emulators.sheets.store import OWNER
@@ -11,8 +12,14 @@ from tests.emulators.sheets.store import OWNER
 @route("spreadsheets.create", "POST", "")
 def create(call: Call) -> Any:
     read_query(call.request.query, {})
+    body = body_json(call.request.body)
+    answer_fields.check_spreadsheet(body)
     file = call.store.create("Untitled spreadsheet", call.identity.email or OWNER)
-    creating.fill(file.document, body_json(call.request.body))
+    try:
+        creating.fill(file.document, body)
+    except ApiError:
+        call.store.delete(file.file_id)
+        raise
     return spreadsheet_get.get(file.document)
 
 
