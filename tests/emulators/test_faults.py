@@ -1,5 +1,6 @@
 """Failing on purpose, and other people's edits between two calls."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -47,6 +48,49 @@ def test_a_silent_server_keeps_the_client_waiting_as_long_as_it_was_told(sheets_
         requests.get(
             f"{sheets_api.url}/v4/spreadsheets/{file.file_id}/values/A1", timeout=(60, 0.2)
         )
+
+
+def test_a_slow_call_is_answered_after_its_wait(
+    sheets_api: Emulator, monkeypatch: pytest.MonkeyPatch
+):
+    waited: list[float] = []
+    monkeypatch.setattr(sheets_api.faults, "wait", waited.append)
+    file = sheets_api.new(rows=ROWS)
+    sheets_api.faults.add("slow", "values.get", seconds=12.5)
+    assert read(sheets_api, file.file_id) == ROWS
+    assert read(sheets_api, file.file_id) == ROWS
+    assert waited == [12.5]
+
+
+def test_a_login_can_fail_too(sheets_api: Emulator):
+    sheets_api.faults.add("503", "token")
+    assert requests.post(sheets_api.token_uri, data={}, timeout=60).status_code == 503
+    assert requests.post(sheets_api.token_uri, data={}, timeout=60).status_code == 400
+
+
+def test_drive_fails_when_told_to(sheets_api: Emulator):
+    sheets_api.faults.add("429", "drive.files.*")
+    listed = f"{sheets_api.url}/drive/v3/files"
+    codes = [requests.get(listed, timeout=60).status_code for _ in range(2)]
+    assert codes == [429, 200]
+
+
+def test_many_clients_at_once_each_find_what_they_wrote(sheets_api: Emulator):
+    file = sheets_api.new(rows=[["start"]])
+
+    def work(number: int) -> list[Any]:
+        found = []
+        for turn in range(10):
+            place = f"A{number * 10 + turn + 1}"
+            write(sheets_api, file.file_id, place, [[f"{number}/{turn}"]]).raise_for_status()
+            found += read(sheets_api, file.file_id, place)[0]
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(work, range(8)))
+    assert answers == [[f"{n}/{t}" for t in range(10)] for n in range(8)]
+    assert len(sheets_api.rows(file)) == 80
+    assert file.document.revision == 80
 
 
 def test_a_fault_lets_calls_pass_and_then_hits_a_number_of_them(sheets_api: Emulator):

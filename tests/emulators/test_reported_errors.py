@@ -64,6 +64,26 @@ def test_the_sixty_first_read_of_a_minute_is_refused(sheets_api: Emulator, numbe
     assert requests.get(f"{sheet.url}/values/A1", timeout=60).status_code == 200
 
 
+def test_a_project_has_a_quota_over_all_its_users(sheets_api: Emulator):
+    sheets_api.accounts.strict = True
+    sheets_api.quota.on, sheets_api.quota.per_project = True, 3
+    sheets_api.clock.hold()
+    accounts = [f"a{i}@linkrow-test.iam.gserviceaccount.com" for i in range(4)]
+    tokens = []
+    for account in accounts:
+        sheets_api.service_account(account)
+        tokens.append(sheets_api.token_for(account))
+    sheet = Sheet(sheets_api, share=dict.fromkeys(accounts, "reader"))
+    answers = [
+        requests.get(f"{sheet.url}/values/A1", headers={"Authorization": f"Bearer {t}"}, timeout=60)
+        for t in tokens
+    ]
+    assert [a.status_code for a in answers] == [200, 200, 200, 429]
+    details = answers[3].json()["error"]["details"][0]["metadata"]
+    assert details["quota_limit"] == "ReadRequestsPerMinutePerProject"
+    assert details["quota_limit_value"] == "3"
+
+
 def test_a_range_outside_the_grid_is_refused(sheets_api: Emulator):
     tabs = [{"title": "Sheet1", "column_count": 41, "row_count": 1000}]
     case = reported("range outside the grid")
