@@ -38,9 +38,18 @@ def set_basic_filter(document: Spreadsheet, body: dict[str, Any], caller: Caller
 
 def criteria(kept: dict[str, Any]) -> list[dict[str, Any]]:
     """One spec a column, whichever of the two spellings (filterSpecs, criteria) was sent."""
-    specs = {s.get("columnIndex", 0): s for s in kept.get("filterSpecs", ())}
-    for column, wanted in kept.get("criteria", {}).items():
-        specs.setdefault(int(column), {"filterCriteria": wanted, "columnIndex": int(column)})
+    specs: dict[int, dict[str, Any]] = {}
+    for spec in kept.get("filterSpecs", ()):
+        column = spec.get("columnIndex", 0)
+        specs[column] = {**spec, "columnIndex": column}
+    for text, wanted in kept.get("criteria", {}).items():
+        if not text.isdigit():
+            raise ApiError(f"Invalid column index in criteria: {text}")
+        specs.setdefault(int(text), {"filterCriteria": wanted, "columnIndex": int(text)})
+    held: GridRange = kept["range"] if "range" in kept else GridRange(0)
+    for column in specs:
+        if column < (held.c0 or 0) or (held.c1 is not None and column >= held.c1):
+            raise ApiError(f"Column {column} of the criteria is not in the range of the filter.")
     return [specs[column] for column in sorted(specs)]
 
 

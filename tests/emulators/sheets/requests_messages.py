@@ -1,8 +1,9 @@
 """The messages of `:batchUpdate`, one a line: their fields, and what kind of value each holds.
 
-`name=kind` where kind is a scalar (int32, int64, float, double, string, bool, mask, json), an enum
-or a message of this table. `*` after a kind: a list of it. `?` after a kind: the field knows
-whether it was set, so that 0, "" and false are printed; any other default is left out.
+`name=kind` where kind is a scalar (int32, int64, float, double, string, bool, mask, json, and
+object: JSON that is kept as it is sent), an enum or a message of this table. `*` after a kind: a
+list of it. `?` after a kind: the field knows whether it was set, so that 0, "" and false are
+printed; any other default is left out. `%`: a map from text to it.
 """
 
 from dataclasses import dataclass
@@ -66,10 +67,10 @@ CreateDeveloperMetadataRequest developerMetadata=DeveloperMetadata
 UpdateDeveloperMetadataRequest dataFilters=DataFilter* developerMetadata=DeveloperMetadata fields=mask
 DeleteDeveloperMetadataRequest dataFilter=DataFilter
 AddSlicerRequest slicer=Slicer
-UpdateSlicerSpecRequest slicerId=int32 spec=json fields=mask
-AddChartRequest chart=json
-UpdateChartSpecRequest chartId=int32 spec=json
-UpdateEmbeddedObjectPositionRequest objectId=int32 newPosition=json fields=mask
+UpdateSlicerSpecRequest slicerId=int32 spec=object fields=mask
+AddChartRequest chart=Chart
+UpdateChartSpecRequest chartId=int32 spec=object
+UpdateEmbeddedObjectPositionRequest objectId=int32 newPosition=ObjectPosition fields=mask
 UpdateEmbeddedObjectBorderRequest objectId=int32 border=json fields=mask
 DeleteEmbeddedObjectRequest objectId=int32
 AddDataSourceRequest dataSource=json
@@ -77,8 +78,8 @@ UpdateDataSourceRequest dataSource=json fields=mask
 DeleteDataSourceRequest dataSourceId=string
 RefreshDataSourceRequest references=json dataSourceId=string isAll=bool force=bool
 CancelDataSourceRefreshRequest references=json dataSourceId=string isAll=bool
-AddTableRequest table=json
-UpdateTableRequest table=json fields=mask
+AddTableRequest table=Table
+UpdateTableRequest table=Table fields=mask
 DeleteTableRequest tableId=string
 
 SpreadsheetProperties title=string locale=string autoRecalc=RecalculationInterval timeZone=string defaultFormat=CellFormat iterativeCalculationSettings=IterativeCalculationSettings spreadsheetTheme=SpreadsheetTheme importFunctionsExternalUrlAccessAllowed=bool
@@ -127,7 +128,12 @@ GradientRule minpoint=InterpolationPoint midpoint=InterpolationPoint maxpoint=In
 InterpolationPoint color=Color colorStyle=ColorStyle type=InterpolationPointType value=string
 BandedRange bandedRangeId=int32 bandedRangeReference=string range=GridRange rowProperties=BandingProperties columnProperties=BandingProperties
 BandingProperties headerColor=Color headerColorStyle=ColorStyle firstBandColor=Color firstBandColorStyle=ColorStyle secondBandColor=Color secondBandColorStyle=ColorStyle footerColor=Color footerColorStyle=ColorStyle
-Slicer slicerId=int32 spec=json position=json
+Slicer slicerId=int32 spec=object position=ObjectPosition
+Chart chartId=int32 spec=object position=ObjectPosition border=object
+ObjectPosition sheetId=int32? overlayPosition=OverlayPosition newSheet=bool
+OverlayPosition anchorCell=GridCoordinate offsetXPixels=int32 offsetYPixels=int32 widthPixels=int32 heightPixels=int32
+Table tableId=string name=string range=GridRange rowsProperties=object columnProperties=TableColumn*
+TableColumn columnIndex=int32 columnName=string columnType=string dataValidationRule=object
 
 DeveloperMetadata metadataId=int32 metadataKey=string metadataValue=string location=DeveloperMetadataLocation visibility=DeveloperMetadataVisibility
 DeveloperMetadataLocation locationType=DeveloperMetadataLocationType spreadsheet=bool? sheetId=int32? dimensionRange=DimensionRange

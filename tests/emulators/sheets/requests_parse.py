@@ -33,6 +33,7 @@ _SPELLED = {
     "bool": "TYPE_BOOL",
     "mask": "type.googleapis.com/google.protobuf.FieldMask",
     "list": "type.googleapis.com/google.protobuf.ListValue",
+    "object": "type.googleapis.com/google.protobuf.Struct",
 }
 _DEFAULTS: dict[str, Any] = {
     "int32": 0,
@@ -217,6 +218,8 @@ def _scalar(kind: str, value: Any) -> Any:
             return value if isinstance(value, bool) else _NOTHING
         case "string" | "mask":
             return value if isinstance(value, str) else _NOTHING
+        case "object":
+            return value if isinstance(value, dict) else _NOTHING
         case "list":
             return value if isinstance(value, list) else _NOTHING
         case "int32" | "int64":
