@@ -4,6 +4,7 @@ SheetError
     BadSheetAddress
     SheetNotFound
     SheetNotShared
+    SheetReadOnly
     SeveralSheets
     TabNotFound
     NoHeaderRow
@@ -64,6 +65,18 @@ class SheetNotShared(SheetError):
 
     def __init__(self, what: str, address: str) -> None:
         super().__init__(f"{what} is not shared with Linkrow; {share_with(address)}")
+
+
+class SheetReadOnly(SheetError):
+    """We may look at the sheet and no more."""
+
+    code = "sheet_read_only"
+
+    def __init__(self, what: str, address: str) -> None:
+        super().__init__(
+            f"Linkrow may only read {what}; make {address or 'the account of these credentials'} "
+            "an editor of it (Share, then Editor)"
+        )
 
 
 class SeveralSheets(SheetError):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from connector.sheet_errors import SheetMoving
+from connector.sheet_errors import SheetMoving, SheetRefused
 from connector.sheet_ids import MOST_GOES, Giving
 from connector.sheet_plan import MOST_ROWS, Doubt, header_holds, strays
 from connector.sheet_tab import SheetTab
@@ -79,7 +79,17 @@ class IdGiver:
         if not edits:
             return here
         begun.claims.add(here, edits)
-        echo = self._tab.put(here, edits)
+        try:
+            echo = self._tab.put(here, edits)
+        except SheetRefused as error:
+            allowed = self._tab.allowed(edits) if error.status == 400 else edits
+            if len(allowed) == len(edits):
+                raise
+            # Protected rows stay without an id.
+            if not allowed:
+                return here
+            edits = allowed
+            echo = self._tab.put(here, edits)
         if not strays(here, edits, echo) and header_holds(here, echo.first, echo.header or []):
             return here.patched(edits)
         self._stats["repairs"] += 1

@@ -24,8 +24,8 @@ from connector.sheet_results import LOOKED_UP, with_results
 from connector.sheet_results_tab import ResultsTab
 from connector.sheet_rows import row_of
 from connector.sheet_survey import Survey, cost_of, obstacles_of
-from connector.sheet_tab import About, SheetTab, blame_merges, check_merges
-from connector.sheet_table import Table
+from connector.sheet_tab import About, SheetTab, blame_merges, check_merges, check_protection
+from connector.sheet_table import MADE, Edits, Table
 from connector.sheet_writing import SheetWriter
 from connector.source import Cells, Change, Revision, Row, Written
 
@@ -98,7 +98,9 @@ class SheetKeeper:
         with self._lock:
             writer = self._writer()
             with self._merges(writer) as about:
-                check_merges(about, writer.table())
+                table = writer.table()
+                check_merges(about, table)
+                self._check_protection(writer, about, table)
 
     def survey(self) -> Survey:
         """What is found in the tab, and what a run will cost; nothing is changed."""
@@ -170,6 +172,7 @@ class SheetKeeper:
                     self._results.ready()
                 clean = self._clean(writer, ready=True)[1]
                 check_merges(about, clean)
+                self._check_protection(writer, about, clean)
             found = self._look(writer, clean)
             table, rows, places = found.table, found.rows, found.places
             if self._results is not None:
@@ -309,13 +312,15 @@ class SheetKeeper:
             table = writer.ready_for(("row_id",)) if ready else writer.table()
             return Audit(rows=sum(1 for _ in table.body())), table
         total: Audit | None = None
+        before: Edits | None = None
         for _ in range(_GOES):
             table = writer.tab.calls.patiently(writer.settled if ready else writer.glance)
             found, edits = audit(table)
             if total is None or not found.is_clean:
                 total = found
-            if not edits:
-                return total, table
+            if not edits or edits == before:
+                return total, table  # what cannot be mended (protected rows) is told
+            before = edits
             ready = True
             writer.tab.calls.patiently(partial(writer.mend, table, edits))
         raise SheetMoving(self._name)
@@ -330,6 +335,11 @@ class SheetKeeper:
         except MissingColumn as error:
             blame_merges(about)
             raise error from None
+
+    def _check_protection(self, writer: SheetWriter, about: About, table: Table) -> None:
+        names = ("row_id",) if self._results is not None else MADE
+        columns = {table.columns.at[name] for name in names if name in table.columns.at}
+        check_protection(about, table, columns, writer.tab.calls)
 
     def _writer(self) -> SheetWriter:
         if self._made is None:

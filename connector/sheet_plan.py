@@ -55,13 +55,37 @@ def body(table: Table, edits: Edits, tab: str) -> dict[str, Any]:
     }
 
 
+def narrow_body(edits: Edits, tab: str) -> dict[str, Any]:
+    """The same with nothing but the cells that are written: what is beside them is protected.
+
+    The answer then shows too little to tell whose rows they were.
+    """
+    data = []
+    for top, bottom in runs(sorted(edits)):
+        columns = sorted({column for row in range(top, bottom + 1) for column in edits[row]})
+        for first, last in runs(columns):
+            values = [
+                [
+                    cell(edits[row][column]) if column in edits[row] else None
+                    for column in range(first, last + 1)
+                ]
+                for row in range(top, bottom + 1)
+            ]
+            data.append({"range": block(tab, top, first, bottom, last), "values": values})
+    return {"valueInputOption": "RAW", "data": data}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Echo:
-    """The rows that were written as they were right after; *header* None: it was not shown."""
+    """The rows that were written as they were right after; *header* None: it was not shown.
+
+    *is_later*: they were read after the write, so they may have moved once more.
+    """
 
     first: int
     header: list[str] | None
     rows: Mapping[int, list[str]]
+    is_later: bool = False
 
     @classmethod
     def of(cls, sent: Mapping[str, Any], answer: Mapping[str, Any], edits: Edits) -> "Echo | None":
@@ -119,13 +143,16 @@ def strays(table: Table, edits: Edits, echo: Echo) -> list[int]:
     for row, cells in edits.items():
         row_id = table.row_id(row)
         is_named = bool(row_id) and counts[row_id] == 1 and at.get("row_id") not in cells
-        for column in who if is_named else everything:
-            if (
-                column not in cells
-                and echo.at(row, column).strip() != table.at(row, column).strip()
-            ):
-                found.append(row)
-                break
+        is_same = all(
+            echo.at(row, column).strip() == table.at(row, column).strip()
+            for column in (who if is_named else everything)
+            if column not in cells
+        )
+        is_there = not echo.is_later or all(
+            echo.at(row, column) == cell(text) for column, text in cells.items()
+        )
+        if not (is_same and is_there):
+            found.append(row)
     return found
 
 

@@ -14,6 +14,7 @@ from connector.sheet_errors import (
     SheetNotFound,
     SheetNotShared,
     SheetQuota,
+    SheetReadOnly,
     SheetRefused,
     SheetUnreachable,
 )
@@ -33,6 +34,7 @@ def refusal_of(
     now: datetime,
     what: str,
     address: str,
+    is_write: bool = False,
 ) -> SheetError:
     """The error that a response with *status* and body *text* is.
 
@@ -50,7 +52,8 @@ def refusal_of(
     if status == 403 and (reasons & _DISABLED or "it is disabled" in message):
         return ApiDisabled(message)
     if status == 403:
-        return SheetNotShared(what, address)
+        # Nobody writes what could not be read before.
+        return (SheetReadOnly if is_write else SheetNotShared)(what, address)
     if status == 404:
         return SheetNotFound(what, address)
     return SheetRefused(status, message)

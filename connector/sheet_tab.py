@@ -8,10 +8,16 @@ from connector.columns import heading_of
 from connector.sheet_a1 import block, cell_name, last_column, open_column
 from connector.sheet_address import TabName
 from connector.sheet_calls import Calls, Json
-from connector.sheet_errors import HeaderMerged, SheetRefused, SheetTooFull, TabNotFound
+from connector.sheet_errors import (
+    ColumnProtected,
+    HeaderMerged,
+    SheetRefused,
+    SheetTooFull,
+    TabNotFound,
+)
 from connector.sheet_links import FIELDS, Found, behind, blocks, cells_of, most_ranges
 from connector.sheet_notes import note_of
-from connector.sheet_plan import Echo, body
+from connector.sheet_plan import Echo, body, narrow_body
 from connector.sheet_table import HEADER_WITHIN, Edits, Table
 
 SOURCE_KEY: Final = "linkrow_source_id"
@@ -75,6 +81,7 @@ class SheetTab:
         self.gid = gid
         self.title = ""
         self.column_count = 0
+        self._is_narrow = False
         self._read: list[list[str]] | None = None
 
     def about(self) -> About:
@@ -130,18 +137,57 @@ class SheetTab:
         self._read = None
 
     def put(self, table: Table, edits: Edits) -> Echo:
-        """Make *edits* in one write; its answer shows the rows as they were right after."""
-        sent = body(table, edits, self.title)
-        echo = Echo.of(sent, self.calls.write_values(sent), edits)
-        if echo is not None and echo.header is not None:
-            return echo
+        """Make *edits* in one write; its answer shows the rows as they were right after.
+
+        Where cells beside ours are protected, only ours are sent, and the rows are read again.
+        Raises ColumnProtected where it is ours that are.
+        """
+        try:
+            if not self._is_narrow:
+                sent = body(table, edits, self.title)
+                echo = Echo.of(sent, self.calls.write_values(sent), edits)
+                if echo is not None and echo.header is not None:
+                    return echo
+            else:
+                self.calls.write_values(narrow_body(edits, self.title))
+        except SheetRefused as error:
+            if error.status != 400 or not self._can_avoid(table, edits):
+                raise
+            return self.put(table, edits)
         # Not shown: look. That costs a read, and a moment in which more may move.
         rows = self.rows()
         return Echo(
             first=0,
             header=rows[table.header_at] if table.header_at < len(rows) else [],
             rows={row: rows[row] if row < len(rows) else [] for row in edits},
+            is_later=True,
         )
+
+    def allowed(self, edits: Edits) -> Edits:
+        """Those of *edits* that nobody forbids us."""
+        about = self.about()
+        return {
+            row: cells
+            for row, cells in edits.items()
+            if not any(about.forbids(row, column) for column in cells)
+        }
+
+    def _can_avoid(self, table: Table, edits: Edits) -> bool:
+        """Whether a refused write may do without the cells beside ours."""
+        about = self.about()
+        check_protection(
+            about, table, {column for cells in edits.values() for column in cells}, self.calls
+        )
+        if self._is_narrow:
+            return False
+        first, last = table.span
+        self._is_narrow = any(
+            about.forbids(row, column)
+            for row in (table.header_at, *edits)
+            for column in range(first, last + 1)
+            if column not in edits.get(row, {})
+        )
+        return self._is_narrow
 
     def formulas(self, table: Table) -> tuple[list[int], list[int]] | None:
         """The rows whose id, and those whose link, is made by a formula; None: rows moved."""
@@ -296,6 +342,14 @@ def check_merges(about: About, table: Table) -> None:
             if covers(merge, table.header_at, column):
                 top, left = merge.get("startRowIndex", 0), merge.get("startColumnIndex", 0)
                 raise HeaderMerged(cell_name(top, left))
+
+
+def check_protection(about: About, table: Table, columns: set[int], calls: Calls) -> None:
+    """Raise ColumnProtected where one of *columns* is closed to us in every row."""
+    rows = list(table.body()) if about.protections else []
+    for column in sorted(columns):
+        if rows and all(about.forbids(row, column) for row in rows):
+            raise ColumnProtected(table.columns.headings[column], calls.address)
 
 
 def blame_merges(about: About) -> None:

@@ -99,7 +99,7 @@ class SheetWriter:
         for _ in range(_GOES):
             table = self.ready()
             fix = self._fix(table)
-            if not fix or self._put(table.patched(fix), fix):
+            if not fix or self._put_allowed(table.patched(fix), fix):
                 return table.patched(fix)
         raise SheetMoving(self._name)
 
@@ -112,7 +112,7 @@ class SheetWriter:
         """Make *edits*; what strays is put back with the next look."""
         for start in range(0, len(edits), MOST_ROWS):
             some = sorted(edits)[start : start + MOST_ROWS]
-            if not self._put(table, {row: edits[row] for row in some}):
+            if not self._put_allowed(table, {row: edits[row] for row in some}):
                 return
 
     def flush(self, changes: Sequence[Change]) -> list[Written]:
@@ -144,7 +144,7 @@ class SheetWriter:
         edits = self._edits(table, cells)
         if not edits:
             return 0
-        if self._put(table, edits):
+        if self._put_allowed(table, edits):
             return len(edits)
         self.settled()
         return 0
@@ -203,7 +203,7 @@ class SheetWriter:
         self._doubt.add(believed, edits)
         try:
             echo = self.tab.put(believed, edits)
-        except SheetRefused:
+        except (SheetRefused, ColumnProtected):
             self._doubt.drop()
             raise
         astray = strays(believed, edits, echo)
@@ -214,6 +214,16 @@ class SheetWriter:
         self.stats["repairs"] += 1
         logger.info("rows of %s moved while they were written; putting it right", self._name)
         return False
+
+    def _put_allowed(self, believed: Table, edits: Edits) -> bool:
+        """The same without the rows that are protected."""
+        try:
+            return self._put(believed, edits)
+        except SheetRefused as error:
+            allowed = self.tab.allowed(edits) if error.status == 400 else edits
+            if len(allowed) == len(edits):
+                raise
+        return not allowed or self._put(believed, allowed)
 
     def _fix(self, table: Table) -> Edits:
         fix = self._doubt.restore(table)
@@ -253,12 +263,6 @@ class SheetWriter:
         if "exceeds grid limits" in str(error) or "Unable to parse range" in str(error):
             return _Again()
         about = self.tab.about()
-        columns = sorted({column for cells in edits.values() for column in cells})
-        body = list(table.body())
-        for column in columns:
-            if body and all(about.forbids(row, column) for row in body):
-                heading = table.columns.headings[column]
-                return ColumnProtected(heading, self.tab.calls.address)
         blocked = {
             table.row_id(row): f"{cell_name(row, column)} is protected; allow "
             f"{self.tab.calls.address or 'Linkrow'} to edit it"

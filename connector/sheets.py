@@ -114,6 +114,7 @@ class SheetsHttp(gspread.HTTPClient):
             now=self._wall(),
             what=self.what,
             address=self._login.address,
+            is_write=kind == "write",
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -192,12 +193,62 @@ class TestRows:
         source = open_sheet(links())
         sheets_api.edit(source.spreadsheet_id, protect((3, 4), None))
 
-        with pytest.raises(SheetError, match="'final_url' is protected") as caught:
-            source.write([change(1)])
+        for work in (source.check, source.assign_ids, partial(source.write, [change(1)])):
+            with pytest.raises(SheetError, match="'final_url' is protected") as caught:
+                work()
+            assert caught.value.code == "column_protected"
+            assert SERVICE_ACCOUNT in str(caught.value)
 
-        assert caught.value.code == "column_protected"
-        assert SERVICE_ACCOUNT in str(caught.value)
         assert any("column D (final_url)" in each for each in source.survey().obstacles)
+
+    @pytest.mark.parametrize(
+        "protection",
+        [
+            pytest.param(protect((1, 2), None), id="the links"),
+            pytest.param(protect(None, (0, 1)), id="the header"),
+        ],
+    )
+    def test_cells_of_others_that_are_protected_are_not_in_the_way(
+        self, sheets_api: Emulator, open_sheet: Open, protection: dict[str, Any]
+    ) -> None:
+        rows = [*links(), ["", LINK.format(5)]]
+        source = open_sheet(rows)
+        sheets_api.edit(source.spreadsheet_id, protection)
+
+        assert source.assign_ids() == 1
+        words = source.write([change(1), change(3)])
+        sheets_api.faults.add(
+            "edit_before",
+            "values.batchUpdate",
+            edits=[{"do": "sort", "column": 1, "descending": True}],
+        )
+        words += source.write([change(2), change(4)])
+
+        assert {word.writeback for word in words} == {"written"}
+        found = finals(source)
+        assert {found[f"r_{number}"] for number in (1, 2, 3, 4)} == {
+            f"https://shop.example/{number}" for number in (1, 2, 3, 4)
+        }
+        assert source.audit().is_clean
+
+    def test_protected_rows_get_no_id_and_the_others_do(
+        self, sheets_api: Emulator, open_sheet: Open
+    ) -> None:
+        source = open_sheet([*links(2), ["", LINK.format(3)], ["", LINK.format(4)]])
+        sheets_api.edit(source.spreadsheet_id, protect(None, (3, 4)))
+
+        source.assign_ids()
+
+        assert [bool(row.row_id) for row in rows_of(source)] == [True, True, False, True]
+
+    def test_a_protected_column_of_ids_is_one_clear_error(
+        self, sheets_api: Emulator, open_sheet: Open
+    ) -> None:
+        source = open_sheet([*links(2), ["", LINK.format(3)]])
+        sheets_api.edit(source.spreadsheet_id, protect((0, 1), None))
+
+        with pytest.raises(SheetError, match="'row_id' is protected"):
+            source.assign_ids()
 
 
 class TestGoogle:
@@ -288,21 +339,25 @@ class TestGoogle:
         assert caught.value.code == "sheet_login_revoked"
         assert caught.value.mend_seconds >= 600
 
-    @pytest.mark.parametrize(("role", "work"), [("", "read"), ("reader", "write")])
+    @pytest.mark.parametrize(
+        ("role", "code", "says"),
+        [
+            ("", "sheet_not_shared", f"share it with {SERVICE_ACCOUNT} as editor"),
+            ("reader", "sheet_read_only", f"make {SERVICE_ACCOUNT} an editor"),
+        ],
+    )
     def test_a_sheet_that_is_shared_no_more_says_with_whom_to_share_it(
-        self, sheets_api: Emulator, open_sheet: Open, role: str, work: str
+        self, sheets_api: Emulator, open_sheet: Open, role: str, code: str, says: str
     ) -> None:
         file = sheets_api.new("Links", links())
         source = open_sheet(file)
         source.write([change(1)])
         file.share(SERVICE_ACCOUNT, role)
 
-        with pytest.raises(
-            SheetError, match=f"share it with {SERVICE_ACCOUNT} as editor"
-        ) as caught:
+        with pytest.raises(SheetError, match=says) as caught:
             source.write([change(2)])
 
-        assert caught.value.code == "sheet_not_shared"
+        assert caught.value.code == code
         file.share(SERVICE_ACCOUNT, "writer")
         assert source.write([change(2)])[0].writeback == "written"
 
