@@ -15,6 +15,7 @@ from connector.errors import MissingColumn
 from connector.locks import try_lock
 from connector.memory import IdsOnly
 from connector.registered import Mode
+from connector.sheet_about import About, blame_merges, check_merges, check_protection
 from connector.sheet_audit import Audit, audit
 from connector.sheet_calls import Calls
 from connector.sheet_errors import SheetLocked, SheetMoving
@@ -24,7 +25,7 @@ from connector.sheet_results import LOOKED_UP, with_results
 from connector.sheet_results_tab import ResultsTab
 from connector.sheet_rows import row_of
 from connector.sheet_survey import Survey, cost_of, obstacles_of
-from connector.sheet_tab import About, SheetTab, blame_merges, check_merges, check_protection
+from connector.sheet_tab import SheetTab
 from connector.sheet_table import MADE, Edits, Table
 from connector.sheet_writing import SheetWriter
 from connector.source import Cells, Change, Revision, Row, Written

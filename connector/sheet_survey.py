@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from connector.columns import Columns
 from connector.sheet_a1 import cell_name, letters
+from connector.sheet_about import About
 from connector.sheet_plan import MOST_ROWS
-from connector.sheet_tab import About
 from connector.sheet_table import CHECK_REF, OURS, Table
 from connector.source import Row
 

@@ -20,6 +20,7 @@ from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import AuthorizedSession, Request
 
 from connector.registered import Mode
+from connector.sheet_about import FoundTab, place_of
 from connector.sheet_address import parse_address, parse_tab
 from connector.sheet_errors import (
     LoginMissing,
@@ -34,7 +35,6 @@ from connector.sheet_keeper import SheetKeeper
 from connector.sheet_patience import USUAL, SheetPatience
 from connector.sheet_quota import Kind, Quota, quota_of
 from connector.sheet_refusals import refusal_of
-from connector.sheet_tab import FoundTab, place_of
 
 __all__ = ["FoundTab", "Mode", "SheetSource", "find_sheet"]
 
