@@ -7,11 +7,16 @@ from agent import credentials as device_key
 from agent.errors import AgentError, SpoolBusy
 from agent.settings import Settings
 from agent.spool import Spool
+from connector.errors import ConnectorError
+from connector.opening import open_source
 from connector.patience import Patience
+from connector.registered import RegisteredSource
+from connector.registry import Registry
 from connector.relay_client import RelayClient
 from connector.relay_errors import RelayError
 from wire.models import RenewRequest
 from wire.signing import Credentials
+from wire.vocab import SourceKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +31,13 @@ class Finding:
 def examine(settings: Settings, *, environ: Mapping[str, str]) -> list[Finding]:
     """Every finding; nothing is changed and nothing is raised."""
     found, key = _key(settings, environ)
-    return [key, *_relay(settings, found), *_spools(settings)]
+    return [key, *_relay(settings, found), *_spools(settings), *_sources(settings, environ)]
 
 
 def _key(settings: Settings, environ: Mapping[str, str]) -> tuple[Credentials | None, Finding]:
     try:
         found = device_key.find(environ, settings.home, relay=settings.relay)
-    except AgentError as error:
+    except (AgentError, ConnectorError) as error:
         return None, Finding(what="device key", is_well=False, detail=str(error))
     return found, Finding(what="device key", is_well=True, detail=found.key_id)
 
@@ -73,3 +78,26 @@ def _spools(settings: Settings) -> list[Finding]:
         except AgentError as error:
             findings.append(Finding(what=what, is_well=False, detail=str(error)))
     return findings
+
+
+def _sources(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """What is registered; a sheet is not asked, which takes its time and calls."""
+    try:
+        registered = Registry(settings.home).registered()
+    except ConnectorError as error:
+        return [Finding(what="sources", is_well=False, detail=str(error))]
+    return [_source(each, settings, environ) for each in registered]
+
+
+def _source(entry: RegisteredSource, settings: Settings, environ: Mapping[str, str]) -> Finding:
+    what = f"source {entry.name}"
+    if entry.is_paused:
+        return Finding(what=what, is_well=True, detail="paused")
+    if entry.kind is SourceKind.SHEET:
+        detail = f"a sheet; linkrow source check {entry.source_id} looks at it"
+        return Finding(what=what, is_well=True, detail=detail)
+    try:
+        open_source(entry, home=settings.home, environ=environ).check()
+    except ConnectorError as error:
+        return Finding(what=what, is_well=False, detail=str(error))
+    return Finding(what=what, is_well=True, detail=str(entry.place))

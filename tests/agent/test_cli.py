@@ -7,12 +7,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from agent.spool import Spool
+from connector.registered import FilePlace, RegisteredSource
+from connector.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 KEY = {"LINKROW_DEVICE_KEY": "lrk_test0000", "LINKROW_DEVICE_SECRET": "lrs_hidden"}
@@ -207,6 +210,45 @@ def test_the_doctor_says_what_is_wrong_and_the_cure(agent, nobody):
         "relay": False,
     }
     assert KEY["LINKROW_DEVICE_SECRET"] not in ended.stdout + ended.stderr
+
+
+def test_the_doctor_looks_at_the_registered_sources(agent, nobody, tmp_path):
+    registry = Registry(tmp_path / "home")
+    for name in ("there", "gone", "resting"):
+        file = tmp_path / f"{name}.csv"
+        if name == "there":
+            file.write_text("tracking_url\nhttps://a.example/\n")
+        place = FilePlace.of(file)
+        registry.add(
+            RegisteredSource(
+                source_id=registry.source_id_of(place),
+                name=name,
+                place=place,
+                added_at=datetime.now(UTC),
+                is_paused=name == "resting",
+            )
+        )
+
+    ended = agent("doctor", "--json", "--relay", nobody, **KEY)
+
+    found = {each["what"]: each for each in json.loads(ended.stdout)["findings"]}
+    assert found["source there"]["ok"]
+    assert not found["source gone"]["ok"]
+    assert found["source gone"]["detail"] == f"there is no file {tmp_path / 'gone.csv'}"
+    assert found["source resting"]["detail"] == "paused"
+
+
+def test_the_doctor_says_it_when_others_may_read_the_key(agent, nobody, tmp_path):
+    file = tmp_path / "home" / "agent" / "device.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"key_id": "lrk_test0000", "secret": "lrs_hidden"}')
+    file.chmod(0o644)
+
+    ended = agent("doctor", "--json", "--relay", nobody)
+
+    assert ended.returncode == 3, ended.stderr
+    assert "others may read it; chmod 600" in ended.stdout
+    assert "lrs_hidden" not in ended.stdout + ended.stderr
 
 
 @pytest.mark.parametrize("command", ["", "run", "once", "resolve", "doctor"])
