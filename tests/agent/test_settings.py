@@ -6,6 +6,7 @@ import pytest
 
 from agent.errors import BadSetting
 from agent.settings import DEFAULT_RELAY, Settings, home_of
+from connector.registered import Mode, SheetPlace
 
 
 def test_every_problem_is_named_at_once(tmp_path):
@@ -69,3 +70,35 @@ def test_columns_without_a_file_mean_nothing(tmp_path):
 def test_home_is_where_the_environment_says():
     assert home_of({"LINKROW_HOME": "/tmp/x"}) == Path("/tmp/x")
     assert "linkrow" in str(home_of({}))
+
+
+SHEET = "https://docs.google.com/spreadsheets/d/1AbCdEfGhIjKlMnOpQrStUvWxYz0123456789abcdefg/edit"
+
+
+def test_a_sheet_is_named_by_the_address_of_one_tab(tmp_path):
+    settings = Settings.from_options(
+        {}, home=tmp_path, sheet=f"{SHEET}#gid=7", results_tab=True, columns=["tracking_url=Link"]
+    )
+
+    assert isinstance(settings.place, SheetPlace)
+    assert settings.place.gid == 7
+    assert str(settings.place) == f"{SHEET}#gid=7"
+    assert settings.mode is Mode.RESULTS_TAB
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"sheet": SHEET}, "with #gid="),
+        ({"sheet": "Some title"}, "with #gid="),
+        ({"sheet": "https://example.com/"}, "docs.google.com"),
+        ({"sheet": f"{SHEET}#gid=0", "file": Path(__file__)}, "one of them"),
+        ({"results_tab": True}, "need --sheet"),
+        ({"credentials": Path("key.json")}, "need --sheet"),
+        ({"file": Path(__file__), "protect": True}, "need --sheet"),
+    ],
+    ids=["no tab", "a title", "another site", "two sources", "a tab", "a key", "a protected file"],
+)
+def test_what_names_no_single_tab_is_refused(tmp_path, options, problem):
+    with pytest.raises(BadSetting, match=problem):
+        Settings.from_options({}, home=tmp_path, **options)
