@@ -513,6 +513,17 @@ def test_a_deleted_source_comes_back_when_it_is_announced_or_made_again(world, a
     assert world.ask().disposition == "created"
 
 
+def test_another_account_brings_no_deleted_source_back(world) -> None:
+    world.broker.delete_source(world.caller(), "src_a")
+
+    world.broker.announce("acct_b", ["src_a"])
+    with pytest.raises(UnknownSource):
+        world.lease("src_a", account="acct_b")
+
+    assert world.broker.sources_now("acct_a", [], one="src_a") == {}
+    assert world.broker.sources_now("acct_b", [], one="src_a") == {}
+
+
 # Never stuck.
 
 
