@@ -10,6 +10,7 @@ from tests.emulators.sheets.accounts import Accounts, TokenRefused
 from tests.emulators.sheets.admin import Admin
 from tests.emulators.sheets.api import SheetsApi, no_such_route
 from tests.emulators.sheets.clock import Clock
+from tests.emulators.sheets.collector import held_back
 from tests.emulators.sheets.drive import DriveApi
 from tests.emulators.sheets.faults import Faults, refusal
 from tests.emulators.sheets.log import Entry, Log
@@ -52,6 +53,10 @@ class Emulator:
         self.server.stop()
 
     def answer(self, request: Request) -> Answer:
+        with held_back():
+            return self._answer(request)
+
+    def _answer(self, request: Request) -> Answer:
         path = request.path
         if path.startswith("/_admin/"):
             return self.admin(request)
@@ -117,7 +122,8 @@ class Emulator:
         """
         file = self.store.create(title, owner, file_id)
         if tabs or rows:
-            seeding.seed(file.document, tabs or [{"title": "Sheet1", "rows": rows}])
+            with held_back():
+                seeding.seed(file.document, tabs or [{"title": "Sheet1", "rows": rows}])
         for email, role in ({SERVICE_ACCOUNT: "writer"} if share is None else share).items():
             file.share(email, role)
         return file

@@ -8,6 +8,8 @@ from tests.emulators.sheets.document import MAX_CELL_CHARACTERS, Spreadsheet
 from tests.emulators.sheets.errors import ApiError
 from tests.emulators.sheets.numberformat import is_date
 
+_EXACT = 2**53
+
 
 def enter(document: Spreadsheet, value: Any, option: str, before: Cell | None) -> Cell | None:
     """The cell after the write: format, note and validation stay, the rest is replaced.
@@ -23,8 +25,10 @@ def enter(document: Spreadsheet, value: Any, option: str, before: Cell | None) -
             value = None
         elif option == "USER_ENTERED":
             return _typed(document, value, before)
-    elif isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+    elif value.__class__ is float and value.is_integer() and abs(value) < 1e21:
         value = int(value)
+    elif value.__class__ is int and abs(value) > _EXACT:
+        value = int(float(value))  # a sheet's numbers are doubles
     return holding(value, before)
 
 

@@ -4,7 +4,7 @@ Rows are tuples that are never changed but replaced, so that a copy of a whole g
 one list: a batch works on a copy, and a batch that fails leaves nothing behind.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from tests.emulators.sheets.cell import Cell
@@ -73,6 +73,17 @@ class Grid:
         rows[row] = trimmed((*old[:column], *cells, *old[column + len(cells) :]))
         if row == len(rows) - 1:
             self._trim()
+
+    def change(
+        self, r0: int, r1: int, c0: int, c1: int, change: Callable[[Cell], Cell | None]
+    ) -> None:
+        """Put another cell (or none) in the place of each that a rectangle has."""
+        for i, row in enumerate(self.rows[r0:r1], r0):
+            part = row[c0:c1]
+            if any(part):
+                changed = [None if cell is None else change(cell) for cell in part]
+                self.rows[i] = trimmed((*row[:c0], *changed, *row[c1:]))
+        self._trim()
 
     def _trim(self) -> None:
         while self.rows and not self.rows[-1]:

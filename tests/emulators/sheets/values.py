@@ -159,9 +159,5 @@ def clear_range(work: Spreadsheet, text: str, caller: Caller) -> GridRange:
     r = within_grid(work, resolve(work, text))
     check_protection(work, r, caller)
     grid = work.sheet(r.sheet_id).grid
-    r0, r1, c0, c1 = r.bounds(grid.row_count, grid.column_count)
-    for row in range(r0, min(r1, len(grid.rows))):
-        cells = grid.rows[row][c0:c1]
-        if cells:
-            grid.put_row(row, c0, [None if c is None else holding(None, c) for c in cells])
+    grid.change(*r.bounds(grid.row_count, grid.column_count), lambda cell: holding(None, cell))
     return r
