@@ -52,7 +52,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one")
     parser.add_argument("--seed", help="a sheet to start with: 'demo' or a JSON file")
     parser.add_argument("--title", default="Links", help="the seeded spreadsheet's title")
-    parser.add_argument("--key", help="the seeded spreadsheet's id; made up if not given")
+    parser.add_argument(
+        "--key", help="the seeded spreadsheet's id, as long as Google's; made up if not given"
+    )
     parser.add_argument("--quota", action="store_true", help="60 reads and 60 writes a minute")
     parser.add_argument(
         "--strict", action="store_true", help="refuse calls without a token of this emulator"
