@@ -156,6 +156,10 @@ class SheetRefused(SheetError):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(f"Google refuses with status {status}: {why[:300]}")
         self.status = status
+        # A row, a column or the tab's name that was there a moment ago.
+        self.is_out_of_place = status == 400 and (
+            "exceeds grid limits" in why or "Unable to parse range" in why
+        )
 
 
 class ApiDisabled(SheetError):

@@ -101,6 +101,26 @@ def entry_of(
     return [row_id, tracking_url, times.to_text(now), *(texts[name] for name in _SAYS)]
 
 
+def shown_by(header: Mapping[int, str], mapping: Mapping[str, str]) -> dict[str, int]:
+    """Which columns show results by a formula of ours in the header: name → column."""
+    return {
+        name: column
+        for column, text in header.items()
+        for name in LOOKED_UP
+        if text.startswith(_head(name, mapping))
+    }
+
+
+def looks_up(formula: str, results: str) -> bool:
+    """Whether a heading's formula looks into the tab of results as it is called now."""
+    return formula.startswith("=") and quoted(results) in formula and "#REF!" not in formula
+
+
+def _head(name: str, mapping: Mapping[str, str]) -> str:
+    heading = heading_of(name, mapping).replace('"', '""')
+    return f'={{"{heading}";'
+
+
 def formulas(table: Table, results: str, mapping: Mapping[str, str]) -> dict[str, str]:
     """The formula for the heading of each column that shows results.
 
@@ -113,9 +133,8 @@ def formulas(table: Table, results: str, mapping: Mapping[str, str]) -> dict[str
     made = {}
     for name in LOOKED_UP:
         column = letters(COLUMNS.index(name))
-        heading = heading_of(name, mapping).replace('"', '""')
         made[name] = (
-            f'={{"{heading}";ARRAYFORMULA(IF(LEN({ids})=0,"",'
+            f'{_head(name, mapping)}ARRAYFORMULA(IF(LEN({ids})=0,"",'
             f'XLOOKUP({ids},{tab}!$A:$A,{tab}!${column}:${column},"",0,-1)))}}'
         )
     return made

@@ -8,7 +8,7 @@ from connector.rows import Targets
 from connector.sheet_a1 import quoted
 from connector.sheet_audit import PAUSED
 from connector.sheet_calls import Json
-from connector.sheet_errors import SheetMoving
+from connector.sheet_errors import SheetMoving, TabNotFound
 from connector.sheet_links import shows_a_label
 from connector.sheet_plan import MOST_ROWS
 from connector.sheet_results import (
@@ -18,6 +18,8 @@ from connector.sheet_results import (
     Results,
     entry_of,
     formulas,
+    looks_up,
+    shown_by,
     title_of,
 )
 from connector.sheet_tab import SheetTab
@@ -54,7 +56,11 @@ class ResultsTab:
         """What the tab says; nothing where it is not there yet."""
         if self._tab is None:
             self._tab = self._find()
-        return Results.of(self._tab.rows()) if self._tab else Results()
+        try:
+            return Results.of(self._tab.rows()) if self._tab else Results()
+        except TabNotFound:
+            self._tab = None
+            return Results()
 
     def write(self, changes: Sequence[Change]) -> list[Written]:
         """Append what each change says of its row; one look and a write for each 2,000."""
@@ -66,8 +72,15 @@ class ResultsTab:
         raise SheetMoving(self._writer.tab.title)
 
     def _go(self, changes: Sequence[Change]) -> list[Written] | None:
-        # The results are of the same moment: both tabs come in one call.
-        table = self._writer.table(beside=self._tab)
+        try:
+            # The results are of the same moment: both tabs come in one call.
+            table = self._writer.table(beside=self._tab)
+        except TabNotFound:
+            if self._find() is not None:
+                raise
+            self._tab = None  # somebody deleted the tab of results: make it anew
+            self.ready()
+            return None
         results = self.results()
         targets = Targets(changes)
         wanted = [row for row in table.body() if table.row_id(row) in targets.found]
@@ -232,18 +245,25 @@ class ResultsTab:
     def _show(self) -> None:
         """Put the formulas into the header; what stands in those columns is taken over first."""
         assert self._tab is not None
-        table = self._writer.ready_for(("row_id", *LOOKED_UP))
-        tab, at = self._writer.tab, table.columns.at
+        tab, title = self._writer.tab, self._tab.title
+        table = self._writer.table()
+        # A heading whose formula is broken reads #REF!, and is still ours.
+        shown = shown_by(tab.header_formulas(table), self._mapping)
+        missing = [name for name in LOOKED_UP if name not in shown]
+        table = self._writer.ready_for(("row_id", *missing))
+        at = {**{name: table.columns.at[name] for name in missing}, **shown}
         header = tab.header_formulas(table)
         wanted = {
-            name: text
-            for name, text in formulas(table, self._tab.title, self._mapping).items()
-            if not header.get(at[name], "").startswith("=")
+            at[name]: text
+            for name, text in formulas(table, title, self._mapping).items()
+            if not looks_up(header.get(at[name], ""), title)
         }
         if not wanted:
             return
-        self._take_over(table, set(wanted))
-        table = self._writer.table()
+        for _ in range(_GOES):
+            if self._take_over(table, set(missing)):
+                break
+            table = self._writer.settled_for(("row_id", *missing))
         tab.calls.change(
             [
                 {
@@ -253,18 +273,19 @@ class ResultsTab:
                         "start": {
                             "sheetId": tab.gid,
                             "rowIndex": table.header_at,
-                            "columnIndex": table.columns.at[name],
+                            "columnIndex": column,
                         },
                     }
                 }
-                for name, text in wanted.items()
+                for column, text in wanted.items()
             ]
         )
 
-    def _take_over(self, table: Table, names: set[str]) -> None:
+    def _take_over(self, table: Table, names: set[str]) -> bool:
         """Results that were written in place move over, so that the formulas have room.
 
-        Of check_status only a pause stays: the column is the operator's from now on.
+        Of check_status only a pause stays: the column is the operator's from now on. Returns
+        whether nothing was left to be done.
         """
         known = self.results()
         names = names | ({"check_status"} & set(table.columns.at))
@@ -284,6 +305,7 @@ class ResultsTab:
         self._append(entries)
         if edits:
             self._writer.mend(table, edits)
+        return not edits
 
 
 def _free_gid(about: Json) -> int:

@@ -117,9 +117,13 @@ class SheetTab:
         names = [name for name in ("row_id", "tracking_url") if name in table.columns.at]
         ranges = [open_column(self.title, first, table.columns.at[name]) for name in names]
         found: dict[str, list[int]] = {"row_id": [], "tracking_url": []}
-        for name, answer in zip(
-            names, self.calls.read_ranges(ranges, render="FORMULA"), strict=True
-        ):
+        try:
+            answers = self.calls.read_ranges(ranges, render="FORMULA")
+        except SheetRefused as error:
+            if error.is_out_of_place:
+                return None
+            raise
+        for name, answer in zip(names, answers, strict=True):
             column = table.columns.at[name]
             values = answer.get("values") or []
             for row in range(first, max(len(table.rows), first + len(values))):
@@ -144,7 +148,12 @@ class SheetTab:
                 for top, bottom in some
                 for column in who
             ]
-            cells = cells_of(self.calls.about(FIELDS, ranges), self.gid)
+            try:
+                cells = cells_of(self.calls.about(FIELDS, ranges), self.gid)
+            except SheetRefused as error:
+                if error.is_out_of_place:
+                    return None
+                raise
             for top, bottom in some:
                 for row in range(top, bottom + 1):
                     if row not in wanted:

@@ -95,9 +95,13 @@ class SheetWriter:
 
     def settled(self) -> Table:
         """The tab with all that went astray before put back."""
+        return self.settled_for(MADE)
+
+    def settled_for(self, names: Sequence[str]) -> Table:
+        """The same with no more columns than *names* made."""
         self._ids.finish()
         for _ in range(_GOES):
-            table = self.ready()
+            table = self.ready_for(names)
             fix = self._fix(table)
             if not fix or self._put_allowed(table.patched(fix), fix):
                 return table.patched(fix)
@@ -260,7 +264,7 @@ class SheetWriter:
 
     def _explained(self, error: SheetRefused, table: Table, edits: Edits) -> Exception:
         """Why Google refused a write: rows are protected, or rows are gone, or who knows."""
-        if "exceeds grid limits" in str(error) or "Unable to parse range" in str(error):
+        if error.is_out_of_place:
             return _Again()
         about = self.tab.about()
         blocked = {

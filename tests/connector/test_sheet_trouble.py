@@ -433,9 +433,10 @@ class TestAudit:
         source = open_sheet(links())
         source.write([change(number) for number in (1, 2, 3)])
         # Somebody sorts the first two columns alone.
-        sheets_api.edit(
-            source.spreadsheet_id, {"do": "sort", "column": 0, "descending": True, "columns": 2}
-        )
+        range_ = {"startRowIndex": 1, "startColumnIndex": 0, "endColumnIndex": 2}
+        by = [{"dimensionIndex": 0, "sortOrder": "DESCENDING"}]
+        sort = {"sortRange": {"range": range_, "sortSpecs": by}}
+        sheets_api.edit(source.spreadsheet_id, {"do": "batch", "requests": [sort]})
 
         audit = source.audit()
 
@@ -559,6 +560,36 @@ class TestResultsTab:
             ("r_2", "turn 3"),
         ]
         assert finals(source)["r_1"] == "https://shop.example/1"
+
+    @pytest.mark.parametrize(
+        "edit",
+        [
+            pytest.param({"do": "rename_tab", "title": "Answers"}, id="renamed"),
+            pytest.param({"do": "delete_tab"}, id="deleted"),
+            pytest.param({"do": "sort", "column": 4, "descending": True}, id="sorted"),
+        ],
+    )
+    @pytest.mark.parametrize("is_later", [True, False])
+    def test_results_find_their_tab_whatever_became_of_it(
+        self, sheets_api: Emulator, open_sheet: Open, edit: dict[str, Any], is_later: bool
+    ) -> None:
+        file = sheets_api.new("Links", links())
+        source = open_sheet(file, mode=Mode.RESULTS_TAB)
+        source.write([change(1)])
+        sheets_api.edit(file, {**edit, "tab": file.document.sheets[1].title})
+        if is_later:
+            source = open_sheet(file, mode=Mode.RESULTS_TAB)
+
+        source.write([change(1), change(2)])
+
+        assert [finals(source)[f"r_{number}"] for number in (1, 2)] == [
+            f"https://shop.example/{number}" for number in (1, 2)
+        ]
+        top, *shown = sheets_api.rows(file)
+        assert sorted(top) == sorted(links()[0])
+        assert [row[top.index("final_url")] for row in shown[:2]] == [
+            f"https://shop.example/{number}" for number in (1, 2)
+        ]
 
     def test_looking_makes_no_tab(self, sheets_api: Emulator, open_sheet: Open) -> None:
         source = open_sheet(links(), mode=Mode.RESULTS_TAB)
