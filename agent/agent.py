@@ -110,7 +110,7 @@ class Agent:
             self._contact,
             course=self._course,
             events=events,
-            source_of=self._serving.source,
+            source_of=self._serving.readable,
             patience=duty.patience,
         )
         self._renewing = Renewing(
@@ -269,6 +269,10 @@ class Agent:
     def sources(self) -> list[str]:
         """The sources whose work is to be taken now."""
         return self._serving.ids()
+
+    def refresh_only(self) -> list[str]:
+        """Sources that cannot be worked on now; whoever wants them refreshed is told why."""
+        return self._serving.unreadable() if self.takes_refreshes() else []
 
     def serves(self, source_id: str | None) -> bool:
         """Whether work of this source is to be taken."""

@@ -37,6 +37,9 @@ class Work(Protocol):
     def walk(self, leases: Sequence[Lease], *, until: float) -> None:
         """Walk these links, held until *until*."""
 
+    def refresh_only(self) -> list[str]:
+        """The sources of which only refreshes are to be taken now."""
+
     def takes_refreshes(self) -> bool:
         """Whether a source may be read for the relay now."""
 
@@ -90,6 +93,7 @@ class Leasing:
                 max=min(room, MAX_REPORTS),
                 wait_seconds=wait,
                 sources=sources,
+                refresh_only=self._work.refresh_only(),
                 sourceless=self._duty.sourceless,
                 capabilities=Capabilities(refresh=self._work.takes_refreshes()),
             )
@@ -159,7 +163,7 @@ class Leasing:
             is_late = self._course.stop.is_set() or until <= self._course.clock()
             if is_for_us and not is_late and lease.kind is JobKind.LINK:
                 links.append(lease)
-            elif is_for_us and not is_late and lease.kind is JobKind.REFRESH:
+            elif not is_late and lease.kind is JobKind.REFRESH:
                 refreshes.append(lease)
             elif is_for_us and lease.kind is JobKind.WRITEBACK and lease.result is not None:
                 results.append(Accepted(lease_id=lease.lease_id, job=lease.result))

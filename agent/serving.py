@@ -16,6 +16,7 @@ from typing import Final
 from agent.course import Course
 from agent.duty import Duty
 from agent.events import Events
+from agent.late_source import LateSource
 from agent.roster import Roster
 from agent.watched import Watched
 from agent.writing import Writing
@@ -48,6 +49,7 @@ class _One:
     held: ExitStack = field(default_factory=ExitStack)
     task: threading.Thread | None = None
     error: Exception | None = None  # of the last try
+    trouble: Exception | None = None  # why it is not well, where that will not pass by itself
     is_open: bool = False  # its rows could be looked at, and are written
     is_well: bool = False  # and nothing spoke against it since
     is_tried: bool = False
@@ -91,6 +93,8 @@ class Serving:
         self._ones: dict[str, _One] = {}
         self._entries: dict[str, RegisteredSource] = {}
         self._troubles: dict[str, Exception] = {}
+        self._unreadable: dict[str, Exception] = {}
+        self._hurried: set[str] = set()
         self._announced: dict[str, Source] = dict(duty.sources)
         self._stamp: object = object()
         self._complaint = ""
@@ -100,6 +104,29 @@ class Serving:
     def ids(self) -> list[str]:
         """The sources to be announced to the relay."""
         return list(self._announced)[:MAX_SOURCES]
+
+    def unreadable(self) -> list[str]:
+        """Sources that cannot be worked on until somebody sets them right."""
+        return list(self._unreadable)[:MAX_SOURCES]
+
+    def readable(self, source_id: str) -> Source | None:
+        """The keeper of its rows for a refresh; of an unreadable one, a keeper that says why."""
+        entry = self._entries.get(source_id)
+        if source_id in self._announced or entry is None or source_id not in self._unreadable:
+            return self._announced.get(source_id)
+        return LateSource(
+            source_id,
+            entry.name,
+            find=lambda: self._announced.get(source_id),
+            why=lambda: self._unreadable.get(source_id),
+            look_again=lambda: self._look_again(source_id),
+        )
+
+    def _look_again(self, source_id: str) -> None:
+        """Somebody needs it now: do not wait for the next try."""
+        with self._changed:
+            self._hurried.add(source_id)
+            self._changed.notify_all()
 
     def all_ids(self) -> list[str]:
         """Every source of ours, also those that are paused or cannot be opened now."""
@@ -223,12 +250,15 @@ class Serving:
             if one.entry.is_paused and one.is_well:
                 self._tell(entry, "served")
             one.entry = entry
-            if not one.is_well and self._course.clock() >= one.next_try:
+            is_hurried = source_id in self._hurried
+            self._hurried.discard(source_id)
+            if not one.is_well and (is_hurried or self._course.clock() >= one.next_try):
                 self._begin_task(one, lambda: self._try(roster, one))
         self._announce(source_id, one)
 
     def _announce(self, source_id: str, one: _One) -> None:
         """Announce it, or do so no longer."""
+        self._note_unreadable(source_id, one)
         entry = self._entries.get(source_id)
         is_wanted = entry is not None and not entry.is_paused and not one.is_ending
         if is_wanted and one.is_well and one.lent is not None:
@@ -237,6 +267,18 @@ class Serving:
         elif source_id in self._announced:
             self._announced = {
                 known: source for known, source in self._announced.items() if known != source_id
+            }
+
+    def _note_unreadable(self, source_id: str, one: _One) -> None:
+        """Whether a refresh of it would be told why it cannot be read."""
+        entry = self._entries.get(source_id)
+        is_wanted = entry is not None and not entry.is_paused and not one.is_ending
+        if is_wanted and not one.is_well and one.trouble is not None:
+            if self._unreadable.get(source_id) is not one.trouble:
+                self._unreadable = {**self._unreadable, source_id: one.trouble}
+        elif source_id in self._unreadable:
+            self._unreadable = {
+                known: why for known, why in self._unreadable.items() if known != source_id
             }
 
     def _is_idle(self, source_id: str) -> bool:
@@ -275,7 +317,7 @@ class Serving:
             self._failed(one, one.error)
             return
         assert one.source is not None
-        one.failures, one.told, one.is_well = 0, "", True
+        one.failures, one.told, one.is_well, one.trouble = 0, "", True, None
         if not one.is_open:
             one.is_open = True
             one.lent = Watched(one.source, lambda error: self._note_trouble(source_id, error))
@@ -297,6 +339,7 @@ class Serving:
         one.is_well = False
         one.failures += 1
         is_busy = isinstance(error, AlreadyRunning)
+        one.trouble = error if getattr(error, "permanent", False) and not is_busy else None
         patience = _RETRY[one.entry.kind]
         pause = patience.pause(min(one.failures, 20), retry_after=None, chance=0.0)
         one.next_try = self._course.clock() + (_BUSY_SECONDS if is_busy else pause)

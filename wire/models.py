@@ -222,17 +222,22 @@ class Capabilities(Model):
 
 
 class LeaseRequest(Model):
-    """An agent asks for work from *sources* and, if *sourceless*, for jobs that have no source."""
+    """An agent asks for work from *sources* and, if *sourceless*, for jobs that have no source.
+
+    Of *refresh_only* it takes nothing but refreshes: it serves them and cannot work on them just
+    now, which is what it will answer.
+    """
 
     max: Annotated[int, Field(ge=1, le=MAX_REPORTS)] = 50
     wait_seconds: Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)] = 0
     sources: Annotated[list[SourceId], Field(max_length=200)] = []
+    refresh_only: Annotated[list[SourceId], Field(max_length=200)] = []
     sourceless: bool = False
     capabilities: Capabilities = Capabilities()
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
-        if not self.sources and not self.sourceless:
+        if not self.sources and not self.sourceless and not self.refresh_only:
             raise ValueError("name sources, or ask for sourceless jobs")
         return self
 

@@ -40,7 +40,7 @@ class Leasing(Sources):
         (its connection is closed) must not be handed work that nobody will do.
         """
         until = clock() + ask.wait_seconds
-        places = _places(caller, ask)
+        places = list(dict.fromkeys((*_places(caller, ask), *ask.refresh_only)))
         while True:
             leases, due = self._lease(caller, ask)
             left = until - clock()
@@ -63,6 +63,7 @@ class Leasing(Sources):
         places = self._turned(_places(caller, ask))
         terms = self._terms(caller) | {
             "sources": self._turned(ask.sources),
+            "readable": self._turned(list(dict.fromkeys((*ask.sources, *ask.refresh_only)))),
             "queues": list(names.queues_for(places, ask.capabilities)),
             "max": ask.max,
             "refresh": ask.capabilities.refresh,

@@ -206,20 +206,24 @@ def test_only_the_rows_that_were_asked_for_are_checked(machine, site):
     assert site.visits("/fast/") == 6
 
 
-def test_a_source_that_cannot_be_read_fails_in_words_and_with_its_own_exit_code(machine, site):
+def test_a_source_that_cannot_be_read_fails_in_words_until_it_is_set_right(machine, site):
     source = machine.source(site, "spring", fast=2)
     machine.start_agent()
     assert machine.linkrow("refresh", "spring", "--wait").returncode == 0
-    source.path.unlink()
+    away = source.path.rename(machine.folder / "away.csv")
 
-    failed = machine.linkrow("refresh", source.source_id, "--wait", "--key", "k")
-    assert failed.returncode == 5, failed.stdout + failed.stderr
-    assert "[file_not_found]" in failed.stdout
+    failed = machine.linkrow("refresh", "spring", "--wait", "--key", "k")
+    assert machine.end_agent() == 0
+    machine.start_agent()  # one that never saw the file
+    still = machine.linkrow("refresh", "spring", "--wait", "--key", "k")
 
-    source = Source(machine, "autumn", source.links)
-    source.path.rename(machine.folder / "spring.csv")
+    for each in (failed, still):
+        assert each.returncode == 5, each.stdout + each.stderr
+        assert "[file_not_found]" in each.stdout
+    away.rename(source.path)
     again = machine.linkrow("refresh", "spring", "--wait", "--key", "k")
-    assert again.returncode == 0, again.stdout + again.stderr
+    assert again.returncode == 0, again.stdout + again.stderr + machine.log
+    source.assert_right()
 
 
 def test_nobody_there_in_time_is_a_failure_that_says_so(machine, site):
@@ -313,6 +317,10 @@ def test_a_tab_that_was_deleted_fails_its_refresh_in_words(machine, site, sheet,
     )
 
     failed = machine.linkrow("refresh", "spring", "--wait", "--quiet")
+    assert machine.end_agent() == 0
+    machine.start_agent()
+    again = machine.linkrow("refresh", "spring", "--wait", "--quiet")
 
-    assert failed.returncode == 5, failed.stdout + failed.stderr
-    assert "[tab_not_found]" in failed.stderr
+    for each in (failed, again):
+        assert each.returncode == 5, each.stdout + each.stderr
+        assert "[tab_not_found]" in each.stderr

@@ -1,7 +1,7 @@
 -- Hand out work. ARGV: 1 terms (JSON), then the random half of each lease id.
 local terms = cjson.decode(ARGV[1])
 local unclaimed, reading = {}, {}
-for _, source in ipairs(terms.sources) do
+for _, source in ipairs(terms.readable) do
   local seen = call('MGET', 'linkrow:source:' .. source, 'linkrow:reading:' .. source)
   if seen[1] and seen[1] ~= terms.account_id then return { 'unknown_source', source } end
   if not seen[1] then unclaimed[#unclaimed + 1] = source end

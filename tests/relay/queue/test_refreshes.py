@@ -17,7 +17,7 @@ from relay.queue.errors import (
     UnknownSource,
 )
 from relay.queue.terms import QueueSettings
-from wire.models import ErrorDetail, ReleaseRequest, WritebackReport
+from wire.models import Capabilities, ErrorDetail, LeaseRequest, ReleaseRequest, WritebackReport
 from wire.source_models import RefreshRequest, SourcePatch, SourceRequest
 from wire.vocab import JobKind, RefreshScope, Writeback
 
@@ -720,3 +720,32 @@ def test_sources_are_noted_as_seen_once_a_minute_however_often_they_are_announce
     seen = [event["sources"] for event in world.events() if event["type"] == "seen"]
     assert len(first) == 2  # src_a, in every test, and these
     assert seen[1:] == ['["src_x","src_y"]', '["src_x"]']
+
+
+# An agent that serves a source and cannot work on it just now.
+
+
+def ask_for_refreshes_only(world: Any, *sources: str, account: str = "acct_a") -> list[Any]:
+    ask = LeaseRequest(refresh_only=list(sources), capabilities=Capabilities(refresh=True))
+    return world.broker.lease(world.caller(account, "dev_1"), ask)
+
+
+def test_of_a_source_for_refreshes_only_no_link_and_no_row_is_handed_out(world, new_link) -> None:
+    world.admit(new_link("r_1"))
+    asked = world.ask()
+
+    (lease,) = ask_for_refreshes_only(world, "src_a")
+
+    assert (lease.kind, lease.refresh.refresh_id) == (JobKind.REFRESH, asked.refresh_id)
+    assert ask_for_refreshes_only(world, "src_a") == []
+    assert [each.kind for each in world.lease("src_a")] == [JobKind.LINK]
+    why = {"code": "sheet_not_shared", "detail": "the sheet is not shared with Linkrow"}
+    assert world.read(lease, "failed", error=why) == "accepted"
+    assert world.progress(asked.refresh_id).state == "failed"
+
+
+def test_a_source_for_refreshes_only_is_its_accounts_alone(world) -> None:
+    world.ask()
+
+    with pytest.raises(UnknownSource):
+        ask_for_refreshes_only(world, "src_a", account="acct_b")
