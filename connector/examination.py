@@ -87,7 +87,6 @@ def examine(
     *,
     now: datetime,
     max_age: timedelta | None = None,
-    on_rows: Callable[[int], None] = lambda rows: None,
 ) -> Examination:
     """Judge all rows as a run would. *read* is called twice: ids that stand twice come first."""
     seen = Seen()
@@ -114,7 +113,6 @@ def examine(
                     kind = _kind(row, told)
                     counts[kind] += 1
                     _note(found, kind, row, told)
-        on_rows(found.rows)
     found.paused = counts[Conclusion.PAUSED_BY_OPERATOR]
     found.duplicates = counts[Conclusion.DUPLICATE_ROW_ID]
     found.unreadable, found.blank = counts[_FAULT], counts[_BLANK]

@@ -131,7 +131,7 @@ def add(
             if name in (each.name for each in registry.registered()):
                 raise NameTaken(name)
             entry = replace(entry, name=name)
-        finding = _inspect(entry)
+        finding = _inspect(entry, quiet=quiet or in_json)
         entry = replace(entry, source_id=registry.source_id_of(entry.place))
         registry.add(entry)
         told = tell_source(entry, relay=relay, home=home_of(os.environ), environ=os.environ)
@@ -205,7 +205,7 @@ def check(
     with errors_as_lines(in_json=in_json):
         asked = _asked(named, tab, columns, results_tab, credentials)
         entry = _source(asked)
-        finding = _inspect(entry)
+        finding = _inspect(entry, quiet=quiet or in_json)
     is_registered = entry.source_id != UNSAVED
     if in_json:
         told = as_json(entry) if is_registered else None
@@ -307,8 +307,13 @@ def _source(asked: Asked) -> RegisteredSource:
     return entry
 
 
-def _inspect(entry: RegisteredSource) -> Finding:
-    return inspect(entry, home=home_of(os.environ), environ=os.environ, now=datetime.now(UTC))
+def _inspect(entry: RegisteredSource, *, quiet: bool) -> Finding:
+    """What is found; a person at a terminal sees that something goes on: a million rows take time.
+
+    A screen that is no terminal is left alone.
+    """
+    with Console(stderr=True, quiet=quiet).status("reading rows …"):
+        return inspect(entry, home=home_of(os.environ), environ=os.environ, now=datetime.now(UTC))
 
 
 def _pause(named: str, *, is_paused: bool, relay: str | None, in_json: bool, quiet: bool) -> None:
