@@ -12,7 +12,10 @@ from tests.emulators.sheets.a1 import quoted
 from tests.emulators.sheets.emulator import Emulator
 from tests.emulators.sheets.requests_messages import ENUMS, MESSAGES, ONEOFS
 
+# A small grid, so that a request for all of it is soon done.
 THERE = [
+    {"updateSheetProperties": {"properties": {"gridProperties": {"rowCount": 20, "columnCount": 9}},
+                               "fields": "gridProperties(rowCount,columnCount)"}},
     {"mergeCells": {"range": {"startRowIndex": 5, "endRowIndex": 7, "endColumnIndex": 3}}},
     {"addNamedRange": {"namedRange": {"name": "N", "namedRangeId": "a", "range": {}}}},
     {"addProtectedRange": {"protectedRange": {"protectedRangeId": 1, "range": {"endRowIndex": 3}}}},
@@ -25,12 +28,13 @@ THERE = [
     {"createDeveloperMetadata": {"developerMetadata": {
         "metadataId": 1, "metadataKey": "a", "visibility": "DOCUMENT",
         "location": {"dimensionRange": {"dimension": "ROWS", "startIndex": 1, "endIndex": 2}}}}},
-    {"addSheet": {"properties": {"sheetId": 1, "title": "Other"}}},
+    {"addSheet": {"properties": {"sheetId": 1, "title": "Other",
+                                 "gridProperties": {"rowCount": 9, "columnCount": 9}}}},
     {"addSlicer": {"slicer": {"slicerId": 1, "spec": {"dataRange": {"endRowIndex": 3}}}}},
 ]  # fmt: skip
 
 SCALARS: dict[str, list[Any]] = {
-    "int32": [0, 1, 1, 2, 3, 4, 6, -1, 26, 1000],
+    "int32": [0, 1, 1, 2, 3, 4, 6, -1, 8, 26],
     "int64": [0, 1],
     "float": [0, 0.5, 1],
     "double": [0, -1.5, 2],

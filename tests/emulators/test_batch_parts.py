@@ -418,7 +418,7 @@ def test_an_object_moves_over_its_tab(sheets_api: Emulator):
     move = {"objectId": reply["addChart"]["chart"]["chartId"], "newPosition": new}
     move["fields"] = "anchorCell.rowIndex"
     (reply,) = book.do({"updateEmbeddedObjectPosition": move})
-    shown = {"overlayPosition": {"anchorCell": {"sheetId": 0, "rowIndex": 9}}}
+    shown = {"overlayPosition": {"anchorCell": {"rowIndex": 9}}}
     assert reply == {"updateEmbeddedObjectPosition": {"position": shown}}
     assert sheet(book)["charts"][0]["position"] == shown
 

@@ -6,14 +6,17 @@ from html.parser import HTMLParser
 from typing import Any
 
 from tests.emulators.sheets.batch import Caller, Reply, request
+from tests.emulators.sheets.cell import Cell
 from tests.emulators.sheets.document import Spreadsheet
 from tests.emulators.sheets.entering import enter
 from tests.emulators.sheets.errors import ApiError
 from tests.emulators.sheets.gridrange import Dimension, GridRange
 from tests.emulators.sheets.requests_areas import Area, area
 from tests.emulators.sheets.requests_blocks import (
+    PASTED,
     Block,
     emptied,
+    pasted,
     put,
     relocated,
     room,
@@ -22,6 +25,7 @@ from tests.emulators.sheets.requests_blocks import (
 )
 from tests.emulators.sheets.requests_cells import from_corner
 from tests.emulators.sheets.requests_formulas import Change, change_formulas, follow
+from tests.emulators.sheets.requests_parse import whole
 from tests.emulators.sheets.sheet import Sheet
 
 _CONDITIONAL = ("PASTE_NORMAL", "PASTE_FORMAT", "PASTE_NO_BORDERS", "PASTE_CONDITIONAL_FORMATTING")
@@ -208,13 +212,41 @@ def auto_fill(document: Spreadsheet, body: dict[str, Any], caller: Caller) -> Re
 
 
 def fill(document: Spreadsheet, source: Area, dimension: Dimension, length: int) -> None:
-    lines = lines_of(source, dimension)
-    size = source.height if dimension is Dimension.ROWS else source.width
-    for i in range(abs(length)):
-        offset = (size + i) if length > 0 else (-1 - i)
-        for line in lines:
-            at = line[offset % size]
-            put_filled(document, source, dimension, line, at, offset)
+    rows = dimension is Dimension.ROWS
+    size = source.height if rows else source.width
+    first = (source.r0 if rows else source.c0) + min(length, 0)
+    if first < 0:
+        raise ApiError("The fill would exceed the grid limits.")
+    room(
+        document,
+        source.sheet,
+        source.r1 + (max(length, 0) if rows else 0),
+        source.c1 + (0 if rows else max(length, 0)),
+    )
+    grid = source.sheet.grid
+    for line in lines_of(source, dimension):
+        series = [grid.cell(*place) for place in line]
+        step = step_of(series)
+        r, c = line[0]
+        made: dict[tuple[int, int], Cell | None] = {}
+        for i in range(abs(length)):
+            offset = (size + i) if length > 0 else (-1 - i)
+            cell = series[offset % size]
+            if cell is not None and step is not None:
+                start: float = series[0].value  # type: ignore[assignment, union-attr]
+                cell = cell.but(value=whole(start + step * offset))
+            by = offset - offset % size
+            at = (r + offset, c) if rows else (r, c + offset)
+            made[at] = filled(grid.cell(*at), cell, (by, 0) if rows else (0, by))
+        if rows:
+            for at, cell in made.items():
+                grid.put(*at, cell)
+        elif made:
+            grid.put_row(r, min(at[1] for at in made), [made[at] for at in sorted(made)])
+
+
+def filled(before: Cell | None, cell: Cell | None, by: tuple[int, int]) -> Cell | None:
+    return pasted(before, cell, PASTED["PASTE_NORMAL"], "PASTE_NORMAL", by)
 
 
 def lines_of(source: Area, dimension: Dimension) -> list[list[tuple[int, int]]]:
@@ -224,32 +256,14 @@ def lines_of(source: Area, dimension: Dimension) -> list[list[tuple[int, int]]]:
     return [[(r, c) for c in columns] for r in rows]
 
 
-def put_filled(
-    document: Spreadsheet,
-    source: Area,
-    dimension: Dimension,
-    line: list[tuple[int, int]],
-    at: tuple[int, int],
-    offset: int,
-) -> None:
-    grid = source.sheet.grid
-    first = line[0]
-    rows = dimension is Dimension.ROWS
-    r, c = (first[0] + offset, first[1]) if rows else (first[0], first[1] + offset)
-    if r < 0 or c < 0:
-        raise ApiError("The fill would exceed the grid limits.")
-    room(document, source.sheet, r + 1, c + 1)
-    cell = grid.cell(*at)
-    block = Block([[cell]], *at, [])
-    put(source.sheet, block, r, c, "PASTE_NORMAL", copied=True)
-    series = [grid.cell(*place) for place in line]
+def step_of(series: list[Cell | None]) -> float | None:
+    """How a row of numbers goes on; None where it is not one."""
     numbers = [s.value for s in series if s is not None and s.formula is None]
-    if len(line) > 1 and len(numbers) == len(line) and all(map(_is_number, numbers)):
-        step = (numbers[-1] - numbers[0]) / (len(line) - 1)  # type: ignore[operator]
-        value = numbers[0] + step * offset  # type: ignore[operator]
-        filled = grid.cell(r, c)
-        assert filled is not None
-        grid.put(r, c, filled.but(value=int(value) if float(value).is_integer() else value))
+    if len(series) < 2 or len(numbers) != len(series) or not all(map(_is_number, numbers)):
+        return None
+    first: float = numbers[0]  # type: ignore[assignment]
+    last: float = numbers[-1]  # type: ignore[assignment]
+    return (last - first) / (len(series) - 1)
 
 
 def _is_number(value: object) -> bool:
