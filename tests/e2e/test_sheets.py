@@ -81,6 +81,18 @@ def assert_right(sheet: Sheet, site: Any, *, heading: str = "tracking_url") -> N
         assert row["last_checked"].endswith("Z")
 
 
+def assert_shown(sheet: Sheet, site: Any) -> None:
+    """Every row shows what its own link led to."""
+    for row in sheet.rows:
+        path = row["tracking_url"].removeprefix(site.url)
+        assert (row["conclusion"], row["final_url"]) == ("valid", f"{site.url}/page{path}")
+
+
+def protections(sheet: Sheet) -> list[dict[str, Any]]:
+    """The protected ranges of the tab."""
+    return list(sheet.file.document.sheet(sheet.gid).parts.get("protectedRanges", []))
+
+
 def test_a_sheet_is_run_by_its_address_and_every_row_comes_back(linkrow, site, sheet, google):
     links = sheet([f"{site.url}/fast/{number}" for number in range(25)])
 
@@ -118,6 +130,54 @@ def test_a_second_run_of_a_sheet_leaves_fresh_rows_alone_and_its_id_is_the_same(
     assert said["by_conclusion"] == {"fresh_enough": 3}
     assert said["source_id"] == first["source_id"]
     assert site.visits("/fast/") == 3
+
+
+def test_a_run_of_a_sheet_that_was_killed_is_finished_by_the_next_one(
+    linkrow, site, sheet, google, home, kill, running, eventually
+):
+    links = sheet([f"{site.url}/{'slow' if n % 2 else 'fast'}/{n}" for n in range(10)])
+    linkrow.start("run", links.url, "--quiet", *LOOPBACK, **google)
+    site.wait_for("/slow/", 5)
+
+    kill([*running(home, "connector.cli"), *running(home, "agent.cli")])
+    site.gate.set()
+    done = linkrow("run", links.url, "--only-stale", "1h", "--json", *LOOPBACK, **google)
+
+    assert done.returncode == 0, done.stderr
+    assert_right(links, site)
+    again = linkrow("run", links.url, "--only-stale", "1h", "--json", *LOOPBACK, **google)
+    assert json.loads(again.stdout)["by_conclusion"] == {"fresh_enough": 10}
+
+
+def test_a_run_may_put_its_results_into_a_tab_of_their_own(linkrow, site, sheet, google):
+    links = sheet([f"{site.url}/fast/{number}" for number in range(5)])
+
+    done = linkrow("run", links.url, "--results-tab", *LOOPBACK, **google)
+
+    assert done.returncode == 0, done.stderr
+    assert_shown(links, site)
+    headings, *results = links.api.rows(links.file, "Links - Linkrow results")
+    at = headings.index("final_url")
+    assert {row[at] for row in results if row[0].startswith("r_")} == {
+        f"{site.url}/page/fast/{number}" for number in range(5)
+    }
+
+
+def test_result_columns_that_a_source_asked_to_protect_warn_whoever_edits_them(
+    linkrow, site, sheet, google, relay
+):
+    links = sheet([f"{site.url}/fast/1"])
+    assert linkrow("source", "add", links.url, "--protect", "--quiet", **google).returncode == 0
+    before = protections(links)
+    linkrow.start("agent", "run", "--quiet", *LOOPBACK, **google)
+
+    assert linkrow("refresh", "Offers / Links", "--wait").returncode == 0
+
+    assert_right(links, site)
+    assert before == []
+    made = protections(links)
+    assert made
+    assert all(each["warningOnly"] for each in made)
 
 
 @pytest.mark.parametrize(
