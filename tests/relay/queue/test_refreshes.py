@@ -577,6 +577,27 @@ def test_a_refresh_whose_jobs_somebody_deleted_ends_when_they_would_have_expired
     assert progress.error.detail.startswith("1 of its jobs")
 
 
+def test_a_refresh_whose_jobs_expire_after_a_long_pause_of_the_clock_has_not_lost_them(
+    world, submit, redis
+) -> None:
+    asked = world.ask()
+    (lease,) = world.lease_to_read()
+    submit(asked.refresh_id, "r_1", "r_2")
+    world.read(lease)
+    key = f"linkrow:refresh:acct_a:{asked.refresh_id}"
+    redis.expire(key, redis.ttl(key) - 26 * 3600)
+    redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1})
+    world.let_jobs_expire()
+
+    for _ in range(2):
+        world.broker.sweep()
+    for row in world.lease():
+        write(world, row.job_id)
+
+    progress = world.progress(asked.refresh_id)
+    assert (progress.state, progress.by_conclusion) == ("done", {"job_expired": 2})
+
+
 def test_a_refresh_whose_rows_are_not_written_yet_waits_for_them(world, submit, redis) -> None:
     asked = world.ask()
     (lease,) = world.lease_to_read()
