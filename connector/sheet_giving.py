@@ -91,7 +91,12 @@ class IdGiver:
             edits = allowed
             echo = self._tab.put(here, edits)
         if not strays(here, edits, echo) and header_holds(here, echo.first, echo.header or []):
-            return here.patched(edits)
+            after = here.patched(edits)
+            if not begun.giving.next(after):
+                return after
+            # An id that had to be taken away first can now be given.
+            begun.now = after
+            return None
         self._stats["repairs"] += 1
         return None
 

@@ -181,7 +181,7 @@ class Doubt:
                 self.refs |= refs - {""}
 
     def saw(self, astray: Sequence[int], echo: Echo) -> None:
-        """The answer shows which rows were hit instead."""
+        """The answer shows which rows were hit instead, or hold another link by now."""
         assert self.belief is not None
         at = self.belief.columns.at.get("row_id")
         for row in astray:
@@ -240,12 +240,15 @@ class Doubt:
         for row in now.body():
             ref, owner = now.ref(row), now.owner(row)
             is_astray = ref in self.refs and (ref != owner or owner == NO_ID)
-            # What was cleared says no more whose it was, and its answer may have been lost.
-            is_bare = self.has_cleared and not any(now.at(row, column) for column in now.ours)
-            if not (is_astray or is_bare or owner in self.hit or row in shifted):
+            # What was cleared does not say any more whose it was.
+            is_bare = self.has_cleared and not ref
+            is_known = owner in self.hit or row in shifted
+            if not (is_astray or is_bare or is_known):
                 continue
             old = before.find(now, row)
             texts = {name: "" if old is None else belief.text(old, name) for name in written}
+            if not (is_astray or is_known):
+                texts = {name: text for name, text in texts.items() if not now.text(row, name)}
             wrong = [name for name in texts if texts[name] != now.text(row, name)]
             if wrong:
                 # What is put back says whose it is, too: it may go astray as well.

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from connector import sheet_giving
 from connector.errors import ConnectorError
 from connector.locks import try_lock
 from connector.registered import Mode
@@ -150,6 +151,53 @@ class TestRows:
         assert found.pop("r_3") == "https://shop.example/3"
         assert not any(found.values())
 
+    def test_a_row_that_was_cleared_by_mistake_gets_back_what_it_held(
+        self, sheets_api: Emulator, open_sheet: Open
+    ) -> None:
+        source = open_sheet(links())
+        source.write([change(number, error=f"old {number}") for number in (1, 2, 3, 4)])
+        edits = (
+            # The result lands in a new row, which is to be cleared then ...
+            {"do": "insert_rows", "at": 3},
+            # ... but another one comes to its place, and nobody hears how that went.
+            {"do": "move_rows", "start": 2, "end": 3, "to": 4},
+        )
+        for skip, edit in enumerate(edits):
+            sheets_api.faults.add("edit_before", "values.batchUpdate", skip=skip, edits=[edit])
+        sheets_api.faults.add("timeout_after", "values.batchUpdate", skip=1)
+
+        (word,) = source.write([change(3, conclusion="http_4xx")])
+
+        assert word.writeback == "written"
+        shown = [row for row in sheets_api.rows(source.spreadsheet_id)[1:] if row]
+        assert [(row[0], row[4], row[5], row[9]) for row in shown] == [
+            ("r_1", "valid", "old 1", "r_1"),
+            ("r_2", "valid", "old 2", "r_2"),
+            ("r_3", "http_4xx", "old 3", "r_3"),
+            ("r_4", "valid", "old 4", "r_4"),
+        ]
+
+    def test_an_id_that_was_written_over_is_put_back_before_anything_else(
+        self, sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = open_sheet([*links(3), ["", LINK.format(4)]])
+        source.write([change(number) for number in (1, 2, 3)])
+        insert = {"do": "insert_rows", "at": 1}
+        sheets_api.faults.add("edit_before", "values.batchUpdate", times=2, edits=[insert])
+        monkeypatch.setattr(sheet_giving, "MOST_GOES", 2)
+        with pytest.raises(SheetError, match="being moved all the time"):
+            source.assign_ids()
+        before = [row[0] for row in sheets_api.rows(source.spreadsheet_id) if any(row)]
+        assert before[1:] != ["r_1", "r_2", "r_3"]
+
+        rows = rows_of(source)
+
+        assert [row.row_id for row in rows[:3]] == ["r_1", "r_2", "r_3"]
+        assert [row.final_url for row in rows[:3]] == [
+            f"https://shop.example/{number}" for number in (1, 2, 3)
+        ]
+        assert rows[3].row_id.startswith("r_")
+
     def test_protected_rows_are_told_of_and_the_others_are_written(
         self, sheets_api: Emulator, open_sheet: Open
     ) -> None:
@@ -230,6 +278,23 @@ class TestRows:
             f"https://shop.example/{number}" for number in (1, 2, 3, 4)
         }
         assert source.audit().is_clean
+
+    def test_rows_that_moved_to_and_fro_around_a_write_past_protected_cells(
+        self, sheets_api: Emulator, open_sheet: Open
+    ) -> None:
+        source = open_sheet(links())
+        sheets_api.edit(source.spreadsheet_id, protect((1, 2), None))
+        source.write([change(1)])
+        for kind, descending in (("edit_before", True), ("edit_after", False)):
+            sort = {"do": "sort", "column": 0, "descending": descending}
+            sheets_api.faults.add(kind, "values.batchUpdate", edits=[sort])
+
+        (word,) = source.write([change(2)])
+
+        assert word.writeback == "written"
+        assert [row.final_url for row in rows_of(source)] == [
+            "https://shop.example/1", "https://shop.example/2", "", "",
+        ]  # fmt: skip
 
     def test_protected_rows_get_no_id_and_the_others_do(
         self, sheets_api: Emulator, open_sheet: Open

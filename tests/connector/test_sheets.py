@@ -160,6 +160,8 @@ class TestColumns:
         "edit",
         [
             pytest.param({"do": "insert_columns", "at": 1, "count": 2}, id="columns inserted"),
+            pytest.param({"do": "insert_columns", "at": 4, "count": 1}, id="amid the results"),
+            pytest.param({"do": "insert_columns", "at": 2, "count": 1}, id="before the results"),
             pytest.param({"do": "insert_rows", "at": 0, "count": 3}, id="header moved down"),
             pytest.param({"do": "rename_tab", "title": "It's new"}, id="tab renamed"),
             pytest.param({"do": "sort", "column": 0, "descending": True}, id="sorted"),
