@@ -20,7 +20,7 @@ from connector.sheet_audit import Audit, audit
 from connector.sheet_calls import Calls
 from connector.sheet_errors import SheetLocked, SheetMoving
 from connector.sheet_links import shows_a_label
-from connector.sheet_plan import MOST_ROWS
+from connector.sheet_plan import MOST_ROWS, flushes
 from connector.sheet_results import LOOKED_UP, with_results
 from connector.sheet_results_tab import ResultsTab
 from connector.sheet_rows import row_of
@@ -161,8 +161,8 @@ class SheetKeeper:
             with self._writing() as writer:
                 if self._results is not None:
                     return self._results.write(changes)
-                for start in range(0, len(changes), MOST_ROWS):
-                    answers += writer.flush(changes[start : start + MOST_ROWS])
+                for some in flushes(changes):
+                    answers += writer.flush(some)
         return answers
 
     def revise(self, begin: Callable[[], Revision]) -> int:

@@ -6,16 +6,32 @@ were in that very moment. No I/O.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from connector.columns import same
+from connector.rows import text_of
 from connector.sheet_a1 import block, column_of, runs
 from connector.sheet_table import CHECK_REF, NO_ID, OURS, Edits, Table
+from connector.source import Change
 
 MOST_ROWS: Final = 2000
 MOST_CHARACTERS: Final = 50_000
+MOST_LETTERS: Final = 1_500_000  # of a call; Google recommends 2 MB
+
+
+def flushes(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    """*changes* in portions that one call can carry, by number and by size."""
+    start = size = 0
+    for end, change in enumerate(changes):
+        weight = sum(len(cell(text_of(value))) for value in change.cells.values())
+        if end - start >= MOST_ROWS or (end > start and size + weight > MOST_LETTERS):
+            yield changes[start:end]
+            start, size = end, 0
+        size += weight
+    if start < len(changes):
+        yield changes[start:]
 
 
 def cell(text: str) -> str:

@@ -18,10 +18,12 @@ from connector.sheet_errors import (
 )
 from connector.sheet_links import Found, behind, blocks, most_ranges, shows_a_label
 from connector.sheet_patience import SheetPatience
+from connector.sheet_plan import flushes
 from connector.sheet_quota import PER_PROJECT, PER_USER, Quota, Window, new_project
 from connector.sheet_refusals import refusal_of
 from connector.sheet_rows import fault_of
 from connector.sheets import log_in
+from connector.source import Change
 
 KEY = "1AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_abcd"
 NOW = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
@@ -245,6 +247,28 @@ def test_googles_own_quota_answers_are_understood() -> None:
 
 
 @pytest.mark.parametrize(
+    ("lengths", "portions"),
+    [
+        ([], []),
+        ([10] * 5, [5]),
+        ([10] * 4001, [2000, 2000, 1]),
+        ([40_000] * 80, [37, 37, 6]),
+        ([90_000] * 40, [30, 10]),
+    ],
+)
+def test_no_call_carries_more_than_google_takes(lengths: list[int], portions: list[int]) -> None:
+    changes = [
+        Change(row_id=f"r_{number}", tracking_url="x", cells={"error": "e" * length})
+        for number, length in enumerate(lengths)
+    ]
+
+    cut = list(flushes(changes))
+
+    assert [len(some) for some in cut] == portions
+    assert [change for some in cut for change in some] == changes
+
+
+@pytest.mark.parametrize(
     ("row_id", "is_refused"),
     [
         ("1.23E+12", True),
@@ -392,6 +416,10 @@ def test_every_error_of_sheets_is_as_drawn_and_has_a_code_of_its_own() -> None:
     ]
     codes = [each.code for each in made]
     assert len(set(codes)) == len(codes)
+    doc = (Path(__file__).parents[2] / "docs" / "google-sheets.md").read_text("utf-8")
+    bases = {"sheet_error", "sheet_busy"}
+    told = [each.code for each in made if each.__module__ == sheet_errors.__name__]
+    assert [code for code in told if f"`{code}`" not in doc and code not in bases] == []
     drawn, above = {}, [""]
     for line in (sheet_errors.__doc__ or "").splitlines():
         if line.strip().isidentifier():
