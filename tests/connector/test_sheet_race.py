@@ -257,6 +257,57 @@ def test_results_reach_their_rows_although_answers_are_lost_as_well(
     assert source.stats["repairs"] > 0
 
 
+class Killed(BaseException):
+    """What a process hears of kill -9: nothing."""
+
+
+@pytest.mark.parametrize("seed", [15, 16])
+def test_processes_that_die_at_any_moment_leave_nothing_in_wrong_rows(
+    sheets_api: Emulator, open_sheet: Open, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    people = crowd(sheets_api, seed, count=300)
+    meddler = Meddler(monkeypatch, people, often=0.7)
+    send = GoogleCalls.write_values
+    deaths = 0
+
+    def dying(calls: GoogleCalls, body: dict[str, Any]) -> dict[str, Any]:
+        nonlocal deaths
+        answer = send(calls, body)
+        if meddler.often and people.random.random() < 0.3:
+            deaths += 1
+            raise Killed
+        return answer
+
+    monkeypatch.setattr(GoogleCalls, "write_values", dying)
+    source = open_sheet(people.file)
+    for start in range(1, 301, 20):
+        changes = [result(number) for number in range(start, start + 20)]
+        try:
+            persistently(partial(source.write, changes))
+        except Killed:
+            source = open_sheet(people.file)
+
+    meddler.often = 0.0
+    source = open_sheet(people.file)
+    source.audit()
+
+    assert deaths > 3
+    for row in filter(any, sheets_api.rows(people.file)[1:]):
+        texts = said(row)
+        assert {name: texts[name] for name in THEIRS} == people.rows[texts["serial"]]
+        number = int(texts["serial"][1:])
+        old = old_result(number)["final_url"]
+        assert texts["final_url"] in ("", old, f"https://shop.example/{number}")
+        assert texts["check_ref"] in ("", texts["row_id"])
+    # Written anew, all of it is there.
+    written = write_all(people, source, count=300)
+    for row in filter(any, sheets_api.rows(people.file)[1:]):
+        texts = said(row)
+        number = int(texts["serial"][1:])
+        if number in written:
+            assert texts["final_url"] == f"https://shop.example/{number}"
+
+
 def test_two_calls_a_flush_when_nobody_interferes(sheets_api: Emulator, open_sheet: Open) -> None:
     people = crowd(sheets_api, 6)
     source = open_sheet(people.file)
