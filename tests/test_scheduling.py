@@ -32,7 +32,7 @@ EXAMPLE_RELAY = "https://relay.example.com"
 EXAMPLE_SOURCE = "src_spring"
 VECTORS = json.loads((ROOT / "tests" / "cases" / "signing_vectors.json").read_text("utf-8"))
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
 
 def load(path: Path) -> types.ModuleType:

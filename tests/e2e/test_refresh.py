@@ -16,7 +16,7 @@ from tests.processes import Relay
 from tests.processes import wait_until as eventually
 from wire.vocab import RefreshState, Writeback
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
 DEPTH = 40
 ROWS = 100
@@ -90,7 +90,6 @@ def both(machine: Machine) -> Callable[[], None]:
     return start
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "kill",
     [
