@@ -256,7 +256,7 @@ def test_an_end_that_was_lost_with_redis_is_found_by_the_sweep(
     book(world, ledger)
 
     lose(world, ledger)
-    redis.zadd("linkrow:refreshes", {f"acct_a:{refresh_id}": 1})
+    redis.zadd("linkrow:refreshes", {f"acct_a:{refresh_id}": 1}, xx=True)
     world.broker.sweep()
     book(world, ledger)
 

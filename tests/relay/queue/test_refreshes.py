@@ -545,7 +545,7 @@ def test_a_refresh_whose_job_somebody_deleted_blocks_its_source_no_longer(
     ).delete()
 
     if mended_by == "the sweep":
-        redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1})
+        redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1}, xx=True)
         world.broker.sweep()
     else:
         assert world.ask().disposition == "created"
@@ -565,11 +565,11 @@ def test_a_refresh_whose_jobs_somebody_deleted_ends_when_they_would_have_expired
     key = f"linkrow:refresh:acct_a:{asked.refresh_id}"
     world.queue().empty()
 
-    redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1})
+    redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1}, xx=True)
     world.broker.sweep()
     before = world.progress(asked.refresh_id).state
     redis.expire(key, redis.ttl(key) - 26 * 3600)
-    redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1})
+    redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1}, xx=True)
     world.broker.sweep()
 
     progress = world.progress(asked.refresh_id)
@@ -586,7 +586,7 @@ def test_a_refresh_whose_jobs_expire_after_a_long_pause_of_the_clock_has_not_los
     world.read(lease)
     key = f"linkrow:refresh:acct_a:{asked.refresh_id}"
     redis.expire(key, redis.ttl(key) - 26 * 3600)
-    redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1})
+    redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1}, xx=True)
     world.let_jobs_expire()
 
     for _ in range(2):
@@ -606,7 +606,7 @@ def test_a_refresh_whose_rows_are_not_written_yet_waits_for_them(world, submit, 
     world.report(world.lease()[0])
     key = f"linkrow:refresh:acct_a:{asked.refresh_id}"
     redis.expire(key, redis.ttl(key) - 26 * 3600)
-    redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1})
+    redis.zadd("linkrow:refreshes", {f"acct_a:{asked.refresh_id}": 1}, xx=True)
 
     world.broker.sweep()
 
