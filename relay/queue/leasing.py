@@ -73,7 +73,9 @@ class Leasing(Sources):
         if answer[0] == b"unknown_source":
             raise UnknownSource(answer[1].decode())
         with suppress(RedisUnavailable):  # what was handed out is handed out
-            self.announce(caller.account_id, ask.sources)
+            self.announce(
+                caller.account_id, ask.sources, device_id=caller.device_id or caller.key_id
+            )
         due = float(answer[2]) if answer[2] else None
         return [lease_of(*row) for row in answer[1]], due
 

@@ -69,7 +69,7 @@ class Sources(ScriptedQueue):
         raise_refusal(word)
         raise QueueError(f"the script answered {word!r}")
 
-    def announce(self, account_id: str, sources: Sequence[str]) -> None:
+    def announce(self, account_id: str, sources: Sequence[str], *, device_id: str = "") -> None:
         """An agent serves *sources*. Each is noted once a minute: agents say so all the time."""
         now = self._clock().timestamp()
         due = [
@@ -81,7 +81,7 @@ class Sources(ScriptedQueue):
             return
         if len(self._announced) > _MOST_REMEMBERED:
             self._announced.clear()
-        self._scripts.run("seen", [account_id, *due])
+        self._scripts.run("seen", [account_id, device_id, *due])
         self._announced.update(((account_id, source), now) for source in due)
 
     def sources_now(

@@ -20,7 +20,7 @@
 --   linkrow:depth:<account>       string jobs that have not ended
 --   linkrow:source:<source>       string account that owns it
 --   linkrow:about:<source>        hash   its kind, name, max_age_seconds, paused, and when it was
---                                        made, seen and deleted, by which device
+--                                        made, seen and deleted, by which devices
 --   linkrow:refreshing:<source>   string its newest refresh
 --   linkrow:reading:<source>      string the refresh whose job has not ended
 --   linkrow:live:<source>         hash   row id -> its live job
@@ -336,7 +336,8 @@ local function expire(id, terms)
   local job = call('HMGET', job_key(id), 'origin', 'lr_kind', 'lr_source_id')
   local queue, reason = job[1], terms.expired_reason
   if job[2] == 'refresh' then
-    local device = call('HGET', 'linkrow:about:' .. job[3], 'device_id') or ''
+    local seen = call('HMGET', 'linkrow:about:' .. job[3], 'seen_by', 'device_id')
+    local device = seen[1] or seen[2] or ''
     device = device ~= '' and device or terms.no_device
     reason = string.format(terms.refresh_expired_reason, job[3], device)
   else
