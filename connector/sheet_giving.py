@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from connector.sheet_doubt import Doubt
 from connector.sheet_errors import SheetMoving, SheetRefused
 from connector.sheet_ids import MOST_GOES, Giving
-from connector.sheet_plan import MOST_ROWS, Doubt, header_holds, strays
+from connector.sheet_plan import MOST_ROWS, header_holds, strays
 from connector.sheet_tab import SheetTab
 from connector.sheet_table import Table
 
@@ -75,7 +76,11 @@ class IdGiver:
         assert begun is not None
         here = begun.now if begun.now is not None else self._look(begun.claims)
         begun.now = None
+        beside = begun.claims.beside(here)
+        here = here.patched(beside)
         edits = begun.giving.next(here)
+        for row, cells in beside.items():
+            edits[row] = {**cells, **edits.get(row, {})}
         if not edits:
             return here
         begun.claims.add(here, edits)

@@ -1,19 +1,18 @@
-"""Decide what is written where, whether it landed there, and how to put right what did not.
+"""What one write sends, and whether its answer shows it where it should be. Pure.
 
-A write names places, and rows move between the reading that found a place and the write. So every
-write says beside its results whose they are (``check_ref``), and its answer shows the rows as they
-were in that very moment. No I/O.
+A write names places, and rows move between the reading that found a place and the write. So its
+answer has to show the rows as they were in that very moment.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from connector.columns import same
 from connector.rows import text_of
 from connector.sheet_a1 import block, column_of, runs
-from connector.sheet_table import CHECK_REF, NO_ID, OURS, Edits, Table
+from connector.sheet_table import Edits, Table
 from connector.source import Change
 
 MOST_ROWS: Final = 2000
@@ -170,160 +169,3 @@ def strays(table: Table, edits: Edits, echo: Echo) -> list[int]:
         if not (is_same and is_there):
             found.append(row)
     return found
-
-
-@dataclass(slots=True, kw_only=True)
-class Doubt:
-    """Writes that may have landed elsewhere, and what every row should hold but for them.
-
-    *belief*: the rows of the last reading, as they would be had no write gone astray.
-    """
-
-    belief: Table | None = None
-    refs: set[str] = field(default_factory=set)
-    hit: set[str] = field(default_factory=set)
-    has_cleared: bool = False
-    sent: list[tuple[Table, Edits]] = field(default_factory=list)
-
-    def add(self, belief: Table, edits: Edits) -> None:
-        """*edits* were sent, believing that; where they landed is not known."""
-        self.belief = belief
-        self.sent.append((belief, edits))
-        for name in (CHECK_REF, "row_id"):
-            column = belief.columns.at.get(name)
-            if column is not None:
-                refs = {cells[column] for cells in edits.values() if column in cells}
-                self.has_cleared = self.has_cleared or "" in refs
-                self.refs |= refs - {""}
-
-    def saw(self, astray: Sequence[int], echo: Echo) -> None:
-        """The answer shows which rows were hit instead, or hold another link by now."""
-        assert self.belief is not None
-        at = self.belief.columns.at.get("row_id")
-        for row in astray:
-            self.hit.add((echo.at(row, at).strip() if at is not None else "") or NO_ID)
-
-    def clear(self) -> None:
-        """What was sent is known to have landed where it should."""
-        self.belief = None
-        self.refs.clear()
-        self.hit.clear()
-        self.has_cleared = False
-        self.sent.clear()
-
-    def drop(self) -> None:
-        """The last write was refused as a whole: it landed nowhere."""
-        if self.sent:
-            self.sent.pop()
-
-    def header(self, rows: Sequence[list[str]], header_at: int) -> Edits:
-        """Headings that a write replaced because the header had moved to where a row was."""
-        heads = rows[header_at]
-        edits: Edits = defaultdict(dict)
-        for table, sent in self.sent:
-            for row, cells in sent.items():
-                # One column is enough to know ours by: an id stands in no header.
-                is_ours = any(
-                    text in self.refs and text != NO_ID and _at(heads, column) == text
-                    for column, text in cells.items()
-                )
-                for column, text in cells.items() if is_ours and row != table.header_at else ():
-                    if _at(heads, column) == text and column < len(table.columns.headings):
-                        edits[header_at][column] = table.columns.headings[column]
-        return dict(edits)
-
-    def restore(self, now: Table) -> Edits:
-        """What puts back what stood, in the rows of *now*, where a write of ours went astray."""
-        if self.belief is None:
-            return {}
-        edits: Edits = defaultdict(dict)
-        self._restore_columns(now, edits)
-        self._restore_rows(now, self.belief, edits)
-        return {row: cells for row, cells in edits.items() if cells}
-
-    def _restore_rows(self, now: Table, belief: Table, edits: Edits) -> None:
-        at = now.columns.at
-        if CHECK_REF not in at:
-            return
-        written = {
-            name
-            for table, sent in self.sent
-            for name in OURS
-            if name in at and any(table.columns.at.get(name) in cells for cells in sent.values())
-        }
-        shifted = self._sent_rows() if self._is_shifted(now) else set()
-        before = _Before(belief)
-        for row in now.body():
-            ref, owner = now.ref(row), now.owner(row)
-            is_astray = ref in self.refs and (ref != owner or owner == NO_ID)
-            # What was cleared does not say any more whose it was.
-            is_bare = self.has_cleared and not ref
-            is_known = owner in self.hit or row in shifted
-            if not (is_astray or is_bare or is_known):
-                continue
-            old = before.find(now, row)
-            texts = {name: "" if old is None else belief.text(old, name) for name in written}
-            if not (is_astray or is_known):
-                texts = {name: text for name, text in texts.items() if not now.text(row, name)}
-            wrong = [name for name in texts if texts[name] != now.text(row, name)]
-            if wrong:
-                # What is put back says whose it is, too: it may go astray as well.
-                if owner != NO_ID:
-                    texts[CHECK_REF] = owner
-                for name, text in texts.items():
-                    if text != now.text(row, name):
-                        edits[row][at[name]] = text
-
-    def _restore_columns(self, now: Table, edits: Edits) -> None:
-        """Cells beside ours that were written because columns had moved."""
-        for table, sent in self.sent:
-            headings, old = now.columns.headings, table.columns.headings
-            where = {same(heading): column for column, heading in enumerate(old) if heading}
-            ours = set(now.ours) | {now.columns.at.get("row_id")}
-            for row, cells in sent.items():
-                for column, text in cells.items():
-                    heading = headings[column] if column < len(headings) else ""
-                    was = old[column] if column < len(old) else ""
-                    if same(heading) == same(was) or column in ours:
-                        continue
-                    if text and now.at(row, column) == text:
-                        source = where.get(same(heading)) if heading else None
-                        edits[row][column] = "" if source is None else table.at(row, source)
-
-    def _is_shifted(self, now: Table) -> bool:
-        return any(
-            now.columns.at.get(name) != column
-            for table, _ in self.sent
-            for name, column in table.columns.at.items()
-        )
-
-    def _sent_rows(self) -> set[int]:
-        return {row for _, edits in self.sent for row in edits}
-
-
-def _at(cells: Sequence[str], column: int) -> str:
-    return cells[column] if column < len(cells) else ""
-
-
-class _Before:
-    """Finds the rows of an earlier reading again."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._but = frozenset(table.ours)
-        self._by_id: dict[str, list[int]] = defaultdict(list)
-        for row in table.body():
-            self._by_id[table.row_id(row)].append(row)
-        self._by_rest: dict[tuple[str, ...], list[int]] | None = None
-
-    def find(self, now: Table, row: int) -> int | None:
-        """The row that is *row* of *now*; None for one that was not there."""
-        row_id = now.row_id(row)
-        several = self._by_id.get(row_id, [])
-        if row_id and len(several) <= 1:
-            return several[0] if several else None
-        rest = now.rest(row, frozenset(now.ours))
-        for each in several:
-            if self._table.rest(each, self._but) == rest:
-                return each
-        return None

@@ -13,10 +13,11 @@ from typing import Final
 from connector.errors import ConnectorError
 from connector.rows import Targets, text_of
 from connector.sheet_a1 import cell_name
+from connector.sheet_doubt import Doubt
 from connector.sheet_errors import ColumnProtected, SheetError, SheetMoving, SheetRefused
 from connector.sheet_giving import IdGiver
 from connector.sheet_links import Found, shows_a_label
-from connector.sheet_plan import MOST_ROWS, Doubt, header_holds, strays
+from connector.sheet_plan import MOST_ROWS, header_holds, strays
 from connector.sheet_tab import SheetTab
 from connector.sheet_table import CHECK_REF, MADE, NO_ID, Edits, Table, find_header
 from connector.source import Cells, Change, Written

@@ -194,6 +194,68 @@ class TestColumns:
             assert row[top.index("margin")] == "m" + row[top.index("row_id")][2:]
 
 
+def move_column(start: int, to: int) -> dict[str, Any]:
+    source = {"sheetId": 0, "dimension": "COLUMNS", "startIndex": start, "endIndex": start + 1}
+    return {"moveDimension": {"source": source, "destinationIndex": to}}
+
+
+SORT = {
+    "sortRange": {
+        "range": {"startRowIndex": 1},
+        "sortSpecs": [{"dimensionIndex": 9, "sortOrder": "DESCENDING"}],
+    }
+}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param({"do": "batch", "requests": [move_column(0, 5)]}, id="ids amid results"),
+        pytest.param({"do": "batch", "requests": [move_column(0, 11), SORT]}, id="and sorted"),
+        pytest.param({"do": "batch", "requests": [move_column(10, 0)]}, id="theirs to the front"),
+        pytest.param({"do": "batch", "requests": [move_column(10, 3)]}, id="theirs amid ours"),
+        pytest.param({"do": "batch", "requests": [move_column(3, 9)]}, id="ours among themselves"),
+        pytest.param({"do": "delete_columns", "start": 2}, id="the first of ours deleted"),
+        pytest.param({"do": "delete_columns", "start": 6}, id="another deleted"),
+        pytest.param({"do": "insert_columns", "at": 0, "count": 3}, id="inserted before all"),
+    ],
+)
+@pytest.mark.parametrize("work", ["results", "ids"])
+def test_columns_that_move_in_the_worst_moment_cost_no_cell_of_anybody(
+    request: pytest.FixtureRequest,
+    sheets_api: Emulator,
+    open_sheet: Open,
+    edit: dict[str, Any],
+    work: str,
+) -> None:
+    top, *rows = links(5, *ALL, "margin")
+    rows = [[*row, *[""] * 8, f"m{number}"] for number, row in enumerate(rows, 1)]
+    rows[4][0] = ""
+    source = open_sheet([top, *rows])
+    source.write([change(1, error="e1", skip_reason="s1")])
+    sheets_api.faults.add("edit_before", "values.batchUpdate", edits=[edit])
+
+    if work == "ids":
+        source.assign_ids()
+    words = source.write([change(2), change(3)])
+
+    assert [word.writeback for word in words] == ["written", "written"]
+    for row in told(sheets_api, source):
+        number = row["tracking_url"].rpartition("/")[2]
+        assert row["margin"] == f"m{number}"
+        # Where columns moved as well, a row may get its id the next time.
+        if number != "5":
+            assert row["row_id"] == f"r_{number}"
+        has_result = number in "123"
+        assert row["final_url"] == (f"https://shop.example/{number}" if has_result else "")
+        assert row["conclusion"] == ("valid" if has_result else "")
+        assert row["error"] == ("e1" if number == "1" else "")
+        if "another" not in request.node.name:  # the one that was deleted
+            assert row["skip_reason"] == ("s1" if number == "1" else "")
+        assert (row["check_status"], row["last_checked"], row["ready_for_ads"]) == ("", "", "")
+        assert row["check_ref"] in ((row["row_id"],) if has_result else ("", row["row_id"]))
+
+
 class TestLinks:
     def test_a_cell_that_shows_a_label_is_read_by_its_link(
         self, sheets_api: Emulator, open_sheet: Open
