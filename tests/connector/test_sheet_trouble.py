@@ -368,6 +368,36 @@ class TestGoogle:
         assert word.writeback == "written"
         assert source.calls["write"] == 1
 
+    @pytest.mark.parametrize("hidden", [slice(0, 1), slice(None)], ids=["the header", "all"])
+    def test_rows_that_an_answer_does_not_show_are_looked_at(
+        self,
+        sheets_api: Emulator,
+        open_sheet: Open,
+        monkeypatch: pytest.MonkeyPatch,
+        hidden: slice,
+    ) -> None:
+        source = open_sheet(links())
+        send = GoogleCalls.write_values
+
+        def silent(calls: GoogleCalls, body: dict[str, Any]) -> Any:
+            answer = send(calls, body)
+            for response in answer["responses"][hidden]:
+                response.pop("updatedData", None)
+            return answer
+
+        monkeypatch.setattr(GoogleCalls, "write_values", silent)
+        assert source.write([change(1)])[0].writeback == "written"
+        assert dict(source.calls) == {"read": 2, "write": 1}
+        sort = {"do": "sort", "column": 0, "descending": True}
+        sheets_api.faults.add("edit_before", "values.batchUpdate", edits=[sort])
+
+        (word,) = source.write([change(2)])
+
+        assert word.writeback == "written"
+        assert [row[3] for row in sheets_api.rows(source.spreadsheet_id)[1:]] == [
+            "", "", "https://shop.example/2", "https://shop.example/1",
+        ]  # fmt: skip
+
     def test_the_quota_of_google_is_kept_while_it_is_our_own(
         self, sheets_api: Emulator, open_sheet: Open
     ) -> None:
