@@ -129,7 +129,7 @@ PAGES = [
     *sorted(DOCS.glob("*.md")),
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
 ]
-FILE = re.compile(r"`((?:agent|bench|connector|docs|relay|sheet_templates|tests|wire)/[\w./-]+)`")
+FILE = re.compile(r"`((?:agent|bench|connector|deploy|docs|relay|sheet_templates|tests|wire)/[\w./-]+)`")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
