@@ -129,7 +129,8 @@ PAGES = [
     *sorted(DOCS.glob("*.md")),
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
 ]
-FILE = re.compile(r"`((?:agent|bench|connector|deploy|docs|relay|sheet_templates|tests|wire)/[\w./-]+)`")
+FOLDERS = "agent|bench|connector|deploy|docs|relay|sheet_templates|tests|wire"
+FILE = re.compile(rf"`((?:{FOLDERS})/[\w./-]+)`")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

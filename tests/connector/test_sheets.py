@@ -1,6 +1,7 @@
 """A tab of a Google Sheet as a keeper of rows, over real HTTP."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -276,6 +277,46 @@ class TestLinks:
         ]  # fmt: skip
         assert answer.writeback == "written"
 
+    @pytest.mark.parametrize(
+        ("cell", "fields"),
+        [
+            pytest.param(
+                {"userEnteredFormat": {"textFormat": {"link": {"uri": "https://trk.example/h"}}}},
+                "userEnteredFormat",
+                id="the whole cell",
+            ),
+            pytest.param(
+                {
+                    "textFormatRuns": [
+                        {"format": {}},
+                        {
+                            "startIndex": 4,
+                            "format": {"link": {"uri": "https://trk.example/h"}},
+                        },
+                    ]
+                },
+                "textFormatRuns",
+                id="a part of it",
+            ),
+        ],
+    )
+    def test_linked_words_are_read_by_their_link(
+        self, sheets_api: Emulator, open_sheet: Open, cell: dict[str, Any], fields: str
+    ) -> None:
+        source = open_sheet(links(3, *ALL))
+        update = {
+            "rows": [{"values": [{"userEnteredValue": {"stringValue": "Buy now"}, **cell}]}],
+            "fields": f"userEnteredValue,{fields}",
+            "start": {"sheetId": 0, "rowIndex": 2, "columnIndex": 1},
+        }
+        sheets_api.edit(
+            source.spreadsheet_id, {"do": "batch", "requests": [{"updateCells": update}]}
+        )
+
+        assert [row.tracking_url for row in rows_of(source)] == [
+            LINK.format(1), "https://trk.example/h", LINK.format(3)
+        ]  # fmt: skip
+
     def test_a_label_whose_link_changed_takes_no_result_of_the_old_one(
         self, sheets_api: Emulator, open_sheet: Open
     ) -> None:
@@ -413,3 +454,24 @@ def test_many_rows_come_in_one_read(sheets_api: Emulator, open_sheet: Open) -> N
     assert max(map(len, batches)) == 1000
     # the values, and once more for what is made by formulas
     assert source.calls["read"] - before == 2
+
+
+def test_a_reader_and_a_writer_use_it_at_once(sheets_api: Emulator, open_sheet: Open) -> None:
+    source = open_sheet(links(400, *ALL))
+    seen: list[int] = []
+
+    def read() -> None:
+        while not seen or seen[-1] < 400:
+            seen.append(sum(bool(row.final_url) for row in rows_of(source)))
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        for start in range(1, 401, 20):
+            changes = [change(number) for number in range(start, start + 20)]
+            assert {word.writeback for word in source.write(changes)} == {"written"}
+        for reader in readers:
+            reader.result(100)
+
+    # A flush is there as a whole, or not at all.
+    assert all(count % 20 == 0 for count in seen)
+    assert source.stats["repairs"] == 0
