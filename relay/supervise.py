@@ -30,6 +30,9 @@ _TICK_SECONDS: Final = 0.1
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
 _USER_GRACE_SECONDS: Final = 30.0
+_ENDING_SECONDS: Final = 30.0
+_NOTICE_SECONDS: Final = 2.0
+_POLL_SECONDS: Final = 0.05
 _REDIS_TRIES: Final = 5
 _LONGEST_BACK_OFF: Final = 10.0
 _STEADY_SECONDS: Final = 30.0
@@ -72,11 +75,8 @@ class Supervisor:
         """
         folder = self.config.data
         with ExitStack() as last, ExitStack() as stack:
-            if not stack.enter_context(try_lock(folder / "relay.lock")):
-                noted = read_json(folder / "relay.json") or {}
-                pid = noted.get("pid")
-                raise AlreadyRunning(folder, pid if isinstance(pid, int) else None)
             ready = folder / "relay.json"
+            self._take(folder / "relay.lock", ready, stack)
             ready.unlink(missing_ok=True)
             listener = stack.enter_context(listen(self.config))
             redis: EmbeddedRedis | None = None
@@ -95,6 +95,26 @@ class Supervisor:
             print(f"linkrow relay is up at {url}", flush=True)  # noqa: T201 - the command's answer
             self._keep(listener, redis, last)
         return url
+
+    def _take(self, lock: Path, ready: Path, stack: ExitStack) -> None:
+        """Hold *lock*. One that is just ending (a run's, that nobody uses any more) is waited for.
+
+        Raises AlreadyRunning.
+        """
+        began = time.monotonic()
+        while True:
+            attempt = ExitStack()
+            if attempt.enter_context(try_lock(lock)):
+                stack.push(attempt)
+                return
+            attempt.close()
+            noted = read_json(ready)
+            # Without its note a relay is starting or ending; with it, it may be about to end.
+            patience = _ENDING_SECONDS if noted is None else _NOTICE_SECONDS
+            if self.stop.is_set() or time.monotonic() - began > patience:
+                pid = (noted or {}).get("pid")
+                raise AlreadyRunning(lock.parent, pid if isinstance(pid, int) else None)
+            self.stop.wait(_POLL_SECONDS)
 
     def _keep(self, listener: socket.socket, redis: EmbeddedRedis | None, last: ExitStack) -> None:
         """Mend what falls. What is put on *last* is let go after everything has stopped."""

@@ -104,6 +104,26 @@ def test_it_stops_once_nobody_uses_it(up, data: Path, tmp_path: Path) -> None:
     assert processes(data) == []
 
 
+def test_one_that_comes_while_another_is_just_ending_waits_for_its_end(
+    up, data: Path, tmp_path: Path
+) -> None:
+    users = tmp_path / "users.lock"
+    with users.open("ab") as user:
+        fcntl.flock(user, fcntl.LOCK_SH)
+        ending = up("--while-used", str(users))
+        ending.wait_until_ready()
+        assert ending.process.stderr
+        assert any("somebody uses this relay" in line for line in ending.process.stderr)
+    eventually(lambda: not (data / "relay.json").exists())
+
+    relay = up()
+    relay.wait_until_ready()
+
+    ending.process.communicate(timeout=40)
+    assert ending.process.returncode == 0
+    assert relay.process.poll() is None
+
+
 @pytest.mark.parametrize(
     ("environ", "code", "word"),
     [
