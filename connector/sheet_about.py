@@ -9,25 +9,21 @@ from connector.sheet_calls import Calls, Json
 from connector.sheet_errors import ColumnProtected, HeaderMerged, TabNotFound
 from connector.sheet_table import HEADER_WITHIN, Table
 
-SOURCE_KEY: Final = "linkrow_source_id"
-
 FIELDS_ABOUT: Final = (
     "properties.title,sheets(properties(sheetId,title,sheetType,"
     "gridProperties(rowCount,columnCount)),merges,"
-    "protectedRanges(range,warningOnly,requestingUserCanEdit,unprotectedRanges),"
-    "developerMetadata(metadataKey,metadataValue))"
+    "protectedRanges(range,warningOnly,requestingUserCanEdit,unprotectedRanges))"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundTab:
-    """Which tab of which spreadsheet; *source_id* is what the tab remembers of itself, or blank."""
+    """Which tab of which spreadsheet, and how people call both."""
 
     spreadsheet_id: str
     gid: int
     title: str
     tab: str
-    source_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +36,6 @@ class About:
     column_count: int
     merges: tuple[Json, ...] = ()
     protections: tuple[Json, ...] = ()
-    source_id: str = ""
     tabs: tuple[str, ...] = field(default=(), repr=False)
 
     def forbids(self, row: int, column: int) -> bool:
@@ -81,7 +76,6 @@ def about_of(answer: Json, gid: int) -> About:
                     for one in each.get("protectedRanges") or ()
                     if not one.get("warningOnly") and not one.get("requestingUserCanEdit")
                 ),
-                source_id=source_id_in(each),
                 tabs=tabs,
             )
     raise TabNotFound(f"with the number {gid}", list(tabs))
@@ -112,23 +106,12 @@ def blame_merges(about: About) -> None:
             raise HeaderMerged(cell_name(top, left))
 
 
-def source_id_in(sheet: Json) -> str:
-    """The source id that a tab remembers of itself, or blank."""
-    for each in sheet.get("developerMetadata") or []:
-        if each.get("metadataKey") == SOURCE_KEY:
-            return str(each.get("metadataValue", ""))
-    return ""
-
-
 def place_of(calls: Calls, tab: TabName | None, gid: int | None) -> FoundTab:
     """The tab that is meant: *tab* as a person named it, else the address' *gid*, else the first.
 
     Raises TabNotFound.
     """
-    answer = calls.about(
-        "properties.title,sheets(properties(sheetId,title,sheetType),"
-        "developerMetadata(metadataKey,metadataValue))"
-    )
+    answer = calls.about("properties.title,sheets(properties(sheetId,title,sheetType))")
     sheets: list[dict[str, Any]] = [
         each
         for each in answer.get("sheets") or []
@@ -148,7 +131,6 @@ def place_of(calls: Calls, tab: TabName | None, gid: int | None) -> FoundTab:
                     gid=int(properties.get("sheetId", 0)),
                     title=str((answer.get("properties") or {}).get("title", "")),
                     tab=str(properties.get("title", "")),
-                    source_id=source_id_in(each),
                 )
     titles = [str((each.get("properties") or {}).get("title", "")) for each in sheets]
     what = repr(wanted.title) if wanted.title else f"with the number {wanted.gid}"

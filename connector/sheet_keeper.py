@@ -216,11 +216,6 @@ class SheetKeeper:
                 writer.tab.calls.patiently(self._results.tidy)
             return self._clean(writer)[0]
 
-    def remember(self) -> None:
-        """Let the tab remember its source id, so that another machine learns it."""
-        with self._writing() as writer:
-            writer.tab.calls.patiently(lambda: writer.tab.remember(self._source_id))
-
     def close(self) -> None:
         """Let go of connections."""
         with self._lock:

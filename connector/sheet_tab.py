@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from connector.columns import heading_of
 from connector.sheet_a1 import block, last_column, open_column
-from connector.sheet_about import FIELDS_ABOUT, SOURCE_KEY, About, about_of, check_protection
+from connector.sheet_about import FIELDS_ABOUT, About, about_of, check_protection
 from connector.sheet_calls import Calls, Json
 from connector.sheet_errors import SheetRefused, SheetTooFull
 from connector.sheet_links import FIELDS, Found, behind, blocks, cells_of, most_ranges
@@ -221,32 +221,6 @@ class SheetTab:
                 raise SheetTooFull(str(error)) from error
             raise
         return {first + place: heading_of(name, mapping) for place, name in enumerate(missing)}
-
-    def remember(self, source_id: str) -> None:
-        """Keep *source_id* with the tab. A read, and a write where it is not kept yet."""
-        if self.about().source_id == source_id:
-            return
-        metadata = {
-            "metadataKey": SOURCE_KEY,
-            "metadataValue": source_id,
-            "location": {"sheetId": self.gid},
-            "visibility": "DOCUMENT",
-        }
-        self.calls.change(
-            [
-                {
-                    "deleteDeveloperMetadata": {
-                        "dataFilter": {
-                            "developerMetadataLookup": {
-                                "metadataKey": SOURCE_KEY,
-                                "metadataLocation": {"sheetId": self.gid},
-                            }
-                        }
-                    }
-                },
-                {"createDeveloperMetadata": {"developerMetadata": metadata}},
-            ]
-        )
 
     def _warning(self, first: int, end: int) -> Json:
         return {

@@ -417,21 +417,6 @@ class TestFinding:
         assert (found.spreadsheet_id, found.gid, found.tab) == (file.file_id, 7, "Two")
         assert found.title == "Autumn's links"
 
-    def test_a_tab_remembers_its_source(
-        self, sheets_api: Emulator, open_sheet: Open, tmp_path: Any
-    ) -> None:
-        source = open_sheet(links(1))
-
-        source.remember()
-        source.remember()
-
-        found = find_sheet(
-            source.spreadsheet_id,
-            credentials=sheets_api.credentials(tmp_path),
-            environ={"LINKROW_SHEETS_API": sheets_api.url},
-        )
-        assert found.source_id == "src_a"
-
     def test_a_sheet_that_is_not_shared_says_with_whom_to_share_it(
         self, sheets_api: Emulator, open_sheet: Open
     ) -> None:
