@@ -64,10 +64,6 @@ class Registry:
         self._clock = clock
         self._sleep = sleep
 
-    def source_id_for(self, path: Path) -> str:
-        """The source id of the file at *path*: the one it always had, or a new one."""
-        return self.source_id_of(FilePlace.of(path))
-
     def source_id_of(self, place: Place) -> str:
         """The source id of what lies at *place*: the one it always had, or a new one."""
         with self._locked():

@@ -32,12 +32,6 @@ class TabName:
     title: str = ""
 
 
-def is_sheet_url(text: str) -> bool:
-    """Whether *text* is the URL of something at Google that may be a sheet."""
-    parts = urlsplit(text.strip())
-    return parts.scheme in ("http", "https") and parts.hostname in _HOSTS
-
-
 def parse_address(text: str) -> SheetAddress:
     """The sheet that *text* names. Raises BadSheetAddress."""
     text = text.strip()

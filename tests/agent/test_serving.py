@@ -60,7 +60,7 @@ class Table:
         self.name = name
         self.relay = relay
         self.registry = Registry(folder)
-        self.source_id = self.registry.source_id_for(self.path)
+        self.source_id = self.registry.source_id_of(FilePlace.of(self.path))
         self.fill()
 
     def fill(self) -> "Table":

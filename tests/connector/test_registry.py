@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_file_keeps_its_id_and_another_file_has_another(tmp_path):
-    first = Registry(tmp_path).source_id_for(tmp_path / "a.csv")
+    first = Registry(tmp_path).source_id_of(FilePlace.of(tmp_path / "a.csv"))
 
-    assert Registry(tmp_path).source_id_for(tmp_path / "a.csv") == first
-    assert Registry(tmp_path).source_id_for(tmp_path / "b.csv") != first
+    assert Registry(tmp_path).source_id_of(FilePlace.of(tmp_path / "a.csv")) == first
+    assert Registry(tmp_path).source_id_of(FilePlace.of(tmp_path / "b.csv")) != first
     assert first.startswith("src_")
 
 
@@ -31,7 +31,9 @@ def test_one_file_by_two_names_is_one_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     registry = Registry(tmp_path / "home")
 
-    ids = {registry.source_id_for(Path(name)) for name in ("a.csv", "./a.csv", "link.csv")}
+    ids = {
+        registry.source_id_of(FilePlace.of(Path(name))) for name in ("a.csv", "./a.csv", "link.csv")
+    }
 
     assert len(ids) == 1
 
@@ -39,23 +41,24 @@ def test_one_file_by_two_names_is_one_source(tmp_path, monkeypatch):
 def test_an_undecodable_name_is_a_name(tmp_path):
     name = Path(os.fsdecode(b"caf\xe9 \xe2\x98\x83.csv"))
 
-    first = Registry(tmp_path).source_id_for(name)
+    first = Registry(tmp_path).source_id_of(FilePlace.of(name))
 
-    assert Registry(tmp_path).source_id_for(name) == first
+    assert Registry(tmp_path).source_id_of(FilePlace.of(name)) == first
 
 
 def test_what_else_stands_in_the_settings_stays(tmp_path):
     (tmp_path / "settings.json").write_text('{"colour": "blue"}')
 
-    Registry(tmp_path).source_id_for(tmp_path / "a.csv")
+    Registry(tmp_path).source_id_of(FilePlace.of(tmp_path / "a.csv"))
 
     assert json.loads((tmp_path / "settings.json").read_text())["colour"] == "blue"
 
 
 def test_many_processes_at_once_agree_on_one_id(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from connector.registry import Registry; "
-        "print([Registry(Path(sys.argv[1])).source_id_for(Path(f'/x/{n}')) for n in range(20)])"
+        "import sys; from pathlib import Path; from connector.registered import FilePlace; "
+        "from connector.registry import Registry; registry = Registry(Path(sys.argv[1])); "
+        "print([registry.source_id_of(FilePlace.of(Path(f'/x/{n}'))) for n in range(20)])"
     )
     running = [
         subprocess.Popen(
@@ -99,7 +102,7 @@ def test_a_damaged_file_is_said_and_left_alone(tmp_path, content):
     path.write_bytes(content)
 
     with pytest.raises(RegistryUnusable) as error:
-        Registry(tmp_path).source_id_for(tmp_path / "a.csv")
+        Registry(tmp_path).source_id_of(FilePlace.of(tmp_path / "a.csv"))
 
     assert isinstance(error.value, ConnectorError)
     assert str(path) in str(error.value)
@@ -111,7 +114,7 @@ def test_a_lock_that_is_never_free_is_said(tmp_path):
     registry = Registry(tmp_path, clock=lambda: float(next(now)), sleep=lambda seconds: None)
 
     with try_lock(tmp_path / "settings.lock"), pytest.raises(RegistryUnusable, match="held by"):
-        registry.source_id_for(tmp_path / "a.csv")
+        registry.source_id_of(FilePlace.of(tmp_path / "a.csv"))
 
 
 # Sources that agents serve.
@@ -175,7 +178,7 @@ def test_sources_are_listed_in_the_order_they_were_added(tmp_path):
 
 def test_a_run_and_a_registration_agree_on_the_id(tmp_path):
     registry = Registry(tmp_path)
-    by_run = registry.source_id_for(tmp_path / "a.csv")
+    by_run = registry.source_id_of(FilePlace.of(tmp_path / "a.csv"))
 
     place = FilePlace.of(tmp_path / "a.csv")
     registry.add(file_source(tmp_path / "a.csv", source_id=registry.source_id_of(place)))
@@ -235,7 +238,7 @@ def test_a_pause_is_kept_and_lifted(tmp_path):
 )
 def test_what_is_not_registered_cannot_be_changed(tmp_path, change):
     registry = Registry(tmp_path)
-    registry.source_id_for(tmp_path / "known but not registered.csv")
+    registry.source_id_of(FilePlace.of(tmp_path / "known but not registered.csv"))
 
     with pytest.raises(UnknownSource):
         change(registry)
@@ -330,7 +333,7 @@ def test_an_old_file_keeps_working_and_keeps_its_ids(tmp_path):
 
     registry.add(sheet_source())
 
-    assert registry.source_id_for(tmp_path / "a.csv") == "src_old"
+    assert registry.source_id_of(FilePlace.of(tmp_path / "a.csv")) == "src_old"
     assert [each.source_id for each in registry.registered()] == ["src_sheet0"]
 
 
