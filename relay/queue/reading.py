@@ -1,8 +1,6 @@
 """What callers see of jobs, and a job they take back."""
 
-import time
 from collections.abc import Sequence
-from typing import Any
 
 from rq.utils import utcformat
 
@@ -43,16 +41,12 @@ class Reading(ScriptedQueue):
 
     def wait_final(self, account_id: str, job_id: str, seconds: float) -> JobAnswer | None:
         """The job once it has ended, or as it stands after *seconds*."""
-        pubsub: Any = self.redis.pubsub  # redis-py does not type it
-        with redis_errors(), pubsub(ignore_subscribe_messages=True) as channel:
-            channel.subscribe(f"linkrow:final:{job_id}")
-            until = time.monotonic() + seconds
-            while True:
-                answer = self.job(account_id, job_id)
-                left = until - time.monotonic()
-                if answer is None or answer.status in FINAL_STATUSES or left <= 0:
-                    return answer
-                channel.get_message(timeout=left)
+        return self._wait(
+            f"linkrow:final:{job_id}",
+            lambda: self.job(account_id, job_id),
+            is_over=lambda found: found.status in FINAL_STATUSES,
+            seconds=seconds,
+        )
 
     def cancel(self, account_id: str, job_id: str) -> JobAnswer | None:
         """End a job that has not ended; None if Redis does not know it. Raises AlreadyFinal."""

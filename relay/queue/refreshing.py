@@ -1,7 +1,6 @@
 """Refreshes: asked for, read by agents, watched, and taken back."""
 
 import json
-import time
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Any, Final
@@ -127,16 +126,12 @@ class Refreshing(ScriptedQueue):
 
     def wait_over(self, account_id: str, refresh_id: str, seconds: float) -> RefreshProgress | None:
         """The refresh once it is over, or as it stands after *seconds*."""
-        pubsub: Any = self.redis.pubsub  # redis-py does not type it
-        with redis_errors(), pubsub(ignore_subscribe_messages=True) as channel:
-            channel.subscribe(f"linkrow:over:{account_id}:{refresh_id}")
-            until = time.monotonic() + seconds
-            while True:
-                found = self.progress(account_id, refresh_id)
-                left = until - time.monotonic()
-                if found is None or found.state in REFRESH_IS_OVER or left <= 0:
-                    return found
-                channel.get_message(timeout=left)
+        return self._wait(
+            f"linkrow:over:{account_id}:{refresh_id}",
+            lambda: self.progress(account_id, refresh_id),
+            is_over=lambda found: found.state in REFRESH_IS_OVER,
+            seconds=seconds,
+        )
 
     def cancel_refresh(self, account_id: str, source_id: str, refresh_id: str) -> bool:
         """End a refresh and the jobs that nobody else asked for; of many, the clock ends the rest.

@@ -1,10 +1,11 @@
 """What every part of the queue stands on: one Redis, its scripts, and the terms they are told."""
 
 import random
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import redis as redis_py
 from rq.utils import utcformat
@@ -14,6 +15,8 @@ from relay.queue.endings import ending_terms
 from relay.queue.redis_facts import RedisFacts, ensure_safe, facts_of
 from relay.queue.scripts import Scripts, redis_errors
 from relay.queue.terms import Caller, QueueSettings
+
+Found = TypeVar("Found")
 
 
 class ScriptedQueue:
@@ -56,6 +59,29 @@ class ScriptedQueue:
         """Whether this Redis' life has begun: counters stand, requests may come in."""
         with redis_errors():
             return bool(self.redis.exists("linkrow:epoch"))
+
+    def _wait(
+        self,
+        channel: str,
+        look: Callable[[], Found | None],
+        *,
+        is_over: Callable[[Found], bool],
+        seconds: float,
+    ) -> Found | None:
+        """What *look* finds once that *is_over*, or as it stands after *seconds*; None: nothing.
+
+        It looks again whenever *channel* says something.
+        """
+        pubsub: Any = self.redis.pubsub  # redis-py does not type it
+        with redis_errors(), pubsub(ignore_subscribe_messages=True) as heard:
+            heard.subscribe(channel)
+            until = time.monotonic() + seconds
+            while True:
+                found = look()
+                left = until - time.monotonic()
+                if found is None or is_over(found) or left <= 0:
+                    return found
+                heard.get_message(timeout=left)
 
     def _claims(self, caller: Caller, *, route: str, idempotency_key: str) -> dict[str, Any]:
         """What the gate of a request that must not be done twice is told."""
