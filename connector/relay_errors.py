@@ -73,7 +73,7 @@ class Refused(RelayError):
         retry_after: float | None = None,
         errors: Sequence[FieldError] = (),
     ) -> None:
-        sentence = f"the relay refused: {detail} ({code})"
+        sentence = f"the relay refused: {detail}"
         if errors:
             sentence += "".join(f"; {error.pointer}: {error.detail}" for error in errors[:3])
         super().__init__(sentence)

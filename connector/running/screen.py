@@ -151,7 +151,8 @@ def show(summary: Summary, console: Console) -> None:
     if summary.trouble:
         console.print(f"[red]{summary.trouble}[/]")
     if summary.refusal is not None:
-        console.print(f"[red]the relay refused the rest[/]: {summary.refusal}")
+        refusal = summary.refusal
+        console.print(f"[red]not all rows were taken[/]: {refusal} ({refusal.code})")
     if summary.p50_ms is not None:
         console.print(
             f"half of the links took {_took(summary.p50_ms)}, "
