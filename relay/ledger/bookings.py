@@ -83,7 +83,7 @@ class Bookings(Database):
         unreadable = [_unreadable(entry) for entry in entries if _is_unreadable(entry)]
         with self._begin() as connection:
             hold_life(connection, life)
-            insert_missing(connection, sources, [*seen, *map(_made, about)])
+            insert_missing(connection, sources, [*seen, *map(_source, about)])
             update_each(connection, _LAST_WORD_STAYS, [_said(event) for event in about])
             update_each(connection, _SEEN, announced)
             insert_missing(connection, refreshes, asked)
@@ -184,16 +184,7 @@ def _written(event: WritebackEvent) -> Row:
     }
 
 
-def _source(event: SourceEvent) -> Row:
-    return {
-        "source_id": event.source_id,
-        "account_id": event.account_id,
-        "device_id": event.device_id,
-        "created_at": event.at,
-    }
-
-
-def _made(event: AboutEvent) -> Row:
+def _source(event: SourceEvent | AboutEvent) -> Row:
     return {
         "source_id": event.source_id,
         "account_id": event.account_id,

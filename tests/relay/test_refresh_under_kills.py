@@ -9,11 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import redis as redis_py
 
-from tests.relay.whole_relay import Caller, Up, child, eventually, row
+from tests.relay.whole_relay import Caller, Up, child, eventually, is_back, row
 from wire.signing import new_nonce
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(360)]
@@ -118,15 +116,3 @@ def test_each_refresh_is_done_and_booked_once_however_often_it_is_killed(
     assert [json.loads(counts) for *_, counts in booked] == [wanted] * REFRESHES
     assert sorted(jobs) == sorted((name, ROWS) for name in agent.asked)
     assert unreadable == [(0,)]
-
-
-def is_back(data: Path, victim: str, gone: int) -> bool:
-    """Whether it was started again, and Redis answers."""
-    try:
-        if child(data, victim).pid == gone:
-            return False
-        note = json.loads((data / "redis.json").read_text())
-        with redis_py.Redis(unix_socket_path=note["socket"]) as redis:
-            return bool(redis.ping())
-    except (StopIteration, OSError, ValueError, psutil.Error, redis_py.exceptions.RedisError):
-        return False

@@ -1,6 +1,5 @@
 """Signed requests to a whole relay whose recorder or Redis is stopped or killed under them."""
 
-import json
 import random
 import sqlite3
 import threading
@@ -12,9 +11,8 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
-import redis as redis_py
 
-from tests.relay.whole_relay import Caller, Up, child, eventually, row
+from tests.relay.whole_relay import Caller, Up, child, eventually, is_back, row
 from wire.signing import new_nonce
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(360)]
@@ -207,15 +205,3 @@ def test_every_row_taken_is_there_once_however_often_it_is_killed(
     assert sorted([*waiting, *running]) == sorted(set(booked) - ended)
     assert depth == len(booked) - len(ended)
     assert read("SELECT count(*) FROM unreadable_events") == [(0,)]
-
-
-def is_back(data: Path, victim: str, gone: int) -> bool:
-    """Whether it was started again, and answers."""
-    try:
-        if child(data, victim).pid == gone:
-            return False
-        note = json.loads((data / "redis.json").read_text())
-        with redis_py.Redis(unix_socket_path=note["socket"]) as redis:
-            return bool(redis.ping())
-    except (StopIteration, OSError, ValueError, psutil.Error, redis_py.exceptions.RedisError):
-        return False

@@ -148,3 +148,15 @@ class Caller:
 
 def row(number: object, source: str = "src_a") -> dict[str, str]:
     return {"tracking_url": "https://trk.example/a", "source_id": source, "row_id": f"r_{number}"}
+
+
+def is_back(data: Path, victim: str, gone: int) -> bool:
+    """Whether it was started again, and Redis answers."""
+    try:
+        if child(data, victim).pid == gone:
+            return False
+        note = json.loads((data / "redis.json").read_text())
+        with redis_py.Redis(unix_socket_path=note["socket"]) as redis:
+            return bool(redis.ping())
+    except (StopIteration, OSError, ValueError, psutil.Error, redis_py.exceptions.RedisError):
+        return False
